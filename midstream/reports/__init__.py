@@ -1,0 +1,1 @@
+"""One Report value rendered, a file per format."""

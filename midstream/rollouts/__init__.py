@@ -1,0 +1,1 @@
+"""What Kubernetes and Argo Rollouts did, read through the API."""

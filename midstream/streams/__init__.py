@@ -1,0 +1,1 @@
+"""One HTTP stream from send to its end, as data."""
