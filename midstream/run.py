@@ -6,6 +6,7 @@ import msgspec
 
 from midstream.rollouts.budget import DrainBudget
 from midstream.rollouts.timeline import Timeline
+from midstream.streams.deadlines import Deadlines
 from midstream.streams.record import StreamRecord
 
 
@@ -111,6 +112,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     subject: Subject
     limits: Limits
+    deadlines: Deadlines
     started_ns: int
     stopped_ns: int
     wall_minus_monotonic_ns: int  # wall time = instant + this, for people only
