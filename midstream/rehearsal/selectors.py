@@ -48,15 +48,25 @@ def _requirement(found: re.Match[str]) -> Test:
     return lambda labels: (labels.get(key) in values) is within
 
 
-FIELDS = ("metadata.name", "metadata.namespace")
+FIELDS = (
+    "metadata.name",
+    "metadata.namespace",
+    "status.phase",
+    *(f"involvedObject.{field}" for field in ("kind", "namespace", "name", "uid")),
+)
 
 
 def field_selector(text: str) -> Callable[[Object], bool]:
-    """`metadata.name=x` as a test of an object. Raises InvalidError for other fields."""
+    """`metadata.name=x` as a test of an object. Raises InvalidError for fields other than FIELDS."""
     tests = []
     for part in filter(None, text.split(",")):
         found = re.fullmatch(r"\s*([\w.]+)\s*(==?|!=)\s*(\S*)\s*", part)
         if found is None or found[1] not in FIELDS:
             raise InvalidError(f"field label not supported: {part} (only {', '.join(FIELDS)})")
-        tests.append((found[1].removeprefix("metadata."), found[2] != "!=", found[3]))
-    return lambda obj: all((obj["metadata"].get(field) == value) is equal for field, equal, value in tests)
+        tests.append((found[1].split("."), found[2] != "!=", found[3]))
+    return lambda obj: all((_field(obj, path) == value) is equal for path, equal, value in tests)
+
+
+def _field(obj: Object, path: list[str]) -> object:
+    holder, name = path
+    return obj.get(holder, {}).get(name, "")

@@ -29,6 +29,11 @@ class Kind(NamedTuple):
         """As objects carry it: "v1", "apps/v1"."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def resource(self) -> str:
+        """As messages call it: "pods", "rollouts.argoproj.io"."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
 
 # Argo's CRDs: a Rollout has a status subresource, an AnalysisRun has none (`subresources: {}`).
 KINDS: dict[str, Kind] = {
@@ -110,6 +115,7 @@ class Event(NamedTuple):
     plural: str
     object: Object
     resource_version: int
+    before: Object | None = None  # the object until then: a selector may have meant that one alone
 
 
 class Store:
@@ -163,7 +169,7 @@ class Store:
             metadata["name"] = metadata["generateName"] + name_suffix(self._rng)
         key = _key_of(kind, metadata)
         if key in self._objects[plural]:
-            raise AlreadyExistsError(f'{plural} "{key[1]}" already exists')
+            raise AlreadyExistsError(f'{kind.resource} "{key[1]}" already exists')
         if kind.has_status:
             new["status"] = {"phase": "Pending"} if plural == "pods" else {}
         metadata.pop("deletionTimestamp", None)
@@ -186,7 +192,7 @@ class Store:
         for field in ("resourceVersion", "uid"):
             if metadata.get(field) not in (None, "", old["metadata"][field]):
                 raise ConflictError(
-                    f'Operation cannot be fulfilled on {plural} "{key[1]}": '
+                    f'Operation cannot be fulfilled on {kind.resource} "{key[1]}": '
                     "the object has been modified; please apply your changes to the latest version"
                 )
         new = _status_replaced(old, obj) if status else _body_replaced(old, obj, kind)
@@ -261,17 +267,16 @@ class Store:
     def _existing(self, plural: str, key: Key) -> Object:
         found = self._objects[plural].get(key)
         if found is None:
-            raise NotFoundError(f'{plural} "{key[1]}" not found')
+            raise NotFoundError(f'{KINDS[plural].resource} "{key[1]}" not found')
         return found
 
     def _write(self, change: str, plural: str, key: Key, new: Object) -> Object:
         self._version += 1
         new["metadata"]["resourceVersion"] = str(self._version)
-        if change == "DELETED":
-            del self._objects[plural][key]
-        else:
+        before = self._objects[plural].pop(key, None)
+        if change != "DELETED":
             self._objects[plural][key] = new
-        event = Event(change, plural, new, self._version)
+        event = Event(change, plural, new, self._version, before)
         if len(self._events) == self._events.maxlen:
             self._forgotten = self._events[0].resource_version
         self._events.append(event)
