@@ -1,6 +1,22 @@
 """How long a stream can still live after the cutover, as a sum with the source of each number."""
 
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
 import msgspec
+
+Object: TypeAlias = dict[str, Any]
+
+SCALE_DOWN_DELAY_S = 30.0  # Argo default: spec.strategy.blueGreen.scaleDownDelaySeconds
+GRACE_S = 30.0  # Kubernetes default: terminationGracePeriodSeconds
+VLLM_SHUTDOWN_TIMEOUT_S = 0.0  # vLLM default of --shutdown-timeout: abort at SIGTERM (facts 3)
+
+_SHELL_SLEEP = re.compile(r"^\s*(?:exec\s+)?(?:/bin/|/usr/bin/)?sleep\s+([0-9.]+)(s?)\s*;?\s*$")
+_SHUTDOWN_TIMEOUT = re.compile(r"--shutdown[-_]timeout(?:=|\s+|$)[\"']?([^\s\"';]*)")
+_VARIABLE = re.compile(r"\$(?:\((\w+)\)|\{(\w+)\}|(\w+))")  # Kubernetes' own spelling, then a shell's
+_VLLM = re.compile(r"\bvllm\b", re.IGNORECASE)
 
 
 class DrainBudget(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,3 +43,112 @@ class DrainBudget(msgspec.Struct, frozen=True, kw_only=True):
         if self.until_sigterm_s is None or self.engine_drain_s is None:
             return None
         return self.until_sigterm_s + max(0.0, min(self.engine_drain_s, self.grace_s - self.pre_stop_s))
+
+
+class Reading(NamedTuple):
+    """A number of seconds with its source; None: it cannot be told from the spec."""
+
+    seconds: float | None
+    source: str
+
+
+def read_budget(rollout: Object) -> DrainBudget:
+    """The budget that the Rollout's present spec gives its pods; read it before the trigger.
+
+    A preStop that cannot be told counts as 0 with "unknown" in its source: the sum is a lower bound.
+    """
+    pod_spec = rollout["spec"]["template"]["spec"]
+    readings = {
+        "scale_down_delay_s": scale_down_delay(rollout),
+        "pre_stop_s": pre_stop(pod_spec),
+        "grace_s": grace(pod_spec),
+        "engine_drain_s": engine_drain(serving_container(pod_spec)),
+    }
+    return DrainBudget(
+        scale_down_delay_s=readings["scale_down_delay_s"].seconds,
+        pre_stop_s=readings["pre_stop_s"].seconds or 0.0,
+        grace_s=readings["grace_s"].seconds or 0.0,
+        engine_drain_s=readings["engine_drain_s"].seconds,
+        sources={field: reading.source for field, reading in readings.items()},
+    )
+
+
+def scale_down_delay(rollout: Object) -> Reading:
+    """From the cutover to the old ReplicaSet's end; None: 0 in the spec, which means never."""
+    told = rollout["spec"].get("strategy", {}).get("blueGreen", {}).get("scaleDownDelaySeconds")
+    where = "spec.strategy.blueGreen.scaleDownDelaySeconds"
+    if told is None:
+        return Reading(SCALE_DOWN_DELAY_S, f"Argo default, no {where}")
+    if told == 0:
+        return Reading(None, f"{where} 0: never scaled down")
+    return Reading(float(told), where)
+
+
+def grace(pod_spec: Object) -> Reading:
+    """From a pod's deletion to SIGKILL; preStop runs inside it."""
+    told = pod_spec.get("terminationGracePeriodSeconds")
+    if told is None:
+        return Reading(GRACE_S, "Kubernetes default, no terminationGracePeriodSeconds")
+    return Reading(float(told), "terminationGracePeriodSeconds")
+
+
+def pre_stop(pod_spec: Object) -> Reading:
+    """How long the serving container's preStop hook sleeps before SIGTERM; None: cannot be told."""
+    hook = (serving_container(pod_spec).get("lifecycle") or {}).get("preStop") or {}
+    if not hook:
+        return Reading(0.0, "no preStop")
+    if "sleep" in hook:
+        return Reading(float(hook["sleep"]["seconds"]), "lifecycle.preStop.sleep")
+    command = (hook.get("exec") or {}).get("command")
+    if command is None:
+        return Reading(None, "unknown: lifecycle.preStop is neither sleep nor exec")
+    slept = _slept(command)
+    if slept is None:
+        return Reading(None, f"unknown: lifecycle.preStop.exec {shlex.join(command)}")
+    return Reading(slept, f"lifecycle.preStop.exec {shlex.join(command)}")
+
+
+def engine_drain(container: Object) -> Reading:
+    """How long the engine lets streams go on after SIGTERM, from its arguments; None: cannot be told."""
+    told = _SHUTDOWN_TIMEOUT.findall(_with_variables(" ".join(command_line(container)), container))
+    if told:
+        return _shutdown_timeout(told[-1])  # the last one wins, as in argparse
+    if _looks_like_vllm(container):
+        return Reading(VLLM_SHUTDOWN_TIMEOUT_S, "vLLM default, no --shutdown-timeout")
+    return Reading(None, "unknown engine: measured only")
+
+
+def serving_container(pod_spec: Object) -> Object:
+    """The container that streams: the one that looks like vLLM, else the first."""
+    containers: list[Object] = pod_spec["containers"]
+    return next(filter(_looks_like_vllm, containers), containers[0])
+
+
+def command_line(container: Object) -> tuple[str, ...]:
+    """command and args as the container runtime joins them."""
+    return (*(container.get("command") or []), *(container.get("args") or []))
+
+
+def _looks_like_vllm(container: Object) -> bool:
+    return bool(_VLLM.search(" ".join([*command_line(container), container.get("image", "")])))
+
+
+def _shutdown_timeout(value: str) -> Reading:
+    try:
+        return Reading(float(value), f"--shutdown-timeout {value}")
+    except ValueError:
+        return Reading(None, f"unknown: --shutdown-timeout {value} is no number")
+
+
+def _with_variables(text: str, container: Object) -> str:
+    values = {entry["name"]: entry["value"] for entry in container.get("env") or [] if "value" in entry}
+    return _VARIABLE.sub(lambda found: str(values.get(found[found.lastindex or 0], found[0])), text)
+
+
+def _slept(command: Sequence[str]) -> float | None:
+    match command:
+        case [shell, "-c", script] if shell.rpartition("/")[2] in ("sh", "bash", "ash", "dash"):
+            found = _SHELL_SLEEP.match(script)
+        case _:
+            found = _SHELL_SLEEP.match(" ".join(command))
+    return float(found[1]) if found else None

@@ -67,6 +67,19 @@ class WatchGap(msgspec.Struct, frozen=True, kw_only=True):
     to_ns: int
     why: str
 
+    @property
+    def length_ns(self) -> int:
+        """How long it was: milliseconds for a mere re-list, seconds for an API server that was away."""
+        return self.to_ns - self.from_ns
+
+
+class Connect(msgspec.Struct, frozen=True, kw_only=True):
+    """A watch of one kind was opened."""
+
+    kind: str
+    at_ns: int
+    why: str  # "first list" | why the one before it ended
+
 
 class RolloutEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something the Rollout did that is no mark of a clean promotion."""
@@ -94,6 +107,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     cutovers: tuple[Cutover, ...] = ()
     gaps: tuple[WatchGap, ...] = ()
     events: tuple[RolloutEvent, ...] = ()
+    connects: tuple[Connect, ...] = ()
 
     def first(self, name: MarkName, cutover: int = 1) -> Mark | None:
         """The earliest mark of that name in that promotion."""

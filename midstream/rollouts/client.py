@@ -1,0 +1,393 @@
+"""The API server as plain dicts: each request once, each failure a typed error with a sentence."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeAlias
+
+import msgspec
+import urllib3
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import (
+    KUBE_CONFIG_DEFAULT_LOCATION,
+    ConfigException,
+    load_incluster_config,
+    load_kube_config,
+)
+
+Object: TypeAlias = dict[str, Any]
+Body: TypeAlias = "Object | list[Object]"
+
+CONNECT_S = 3.0  # an API server that does not take a connection in this time is away
+READ_S = 10.0
+WATCH_S = 20.0  # asked of the server, so that every watch ends by itself and is opened anew
+WATCH_SILENCE_S = 5.0  # beyond WATCH_S nothing has come and no end either: the connection is half-open
+WATCH_CONNECTIONS = 16  # six watches, each verb and check beside them
+
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"  # set explicitly: client 37 sends a list body as merge patch
+
+
+class Kind(NamedTuple):
+    """One resource type, where the API serves it."""
+
+    group: str  # "" is the core group
+    version: str
+    namespaced: bool = True
+
+    def path(self, plural: str, namespace: str, name: str = "", subresource: str = "") -> str:
+        """The resource's path on the server."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced else ""
+        return root + scope + "".join(f"/{part}" for part in (plural, name, subresource) if part)
+
+
+KINDS: dict[str, Kind] = {
+    "rollouts": Kind("argoproj.io", "v1alpha1"),
+    "analysisruns": Kind("argoproj.io", "v1alpha1"),
+    "replicasets": Kind("apps", "v1"),
+    "pods": Kind("", "v1"),
+    "services": Kind("", "v1"),
+    "endpointslices": Kind("discovery.k8s.io", "v1"),
+    "nodes": Kind("", "v1", namespaced=False),
+}
+
+
+class Access(NamedTuple):
+    """One thing that RBAC allows or not."""
+
+    verb: str
+    group: str
+    resource: str  # with its subresource: "rollouts/status"
+    namespace: str
+
+    @property
+    def rule(self) -> str:
+        """The rule of a Role that allows it."""
+        return f'apiGroups: ["{self.group}"], resources: ["{self.resource}"], verbs: ["{self.verb}"]'
+
+
+class ClusterError(Exception):
+    """The cluster did not do what was asked; the text is a sentence for people."""
+
+
+class CredentialError(ClusterError):
+    """There are no credentials, or the API server does not accept them."""
+
+
+class UnreachableError(ClusterError):
+    """The API server did not answer, or only that it cannot now."""
+
+
+class NotFoundError(ClusterError):
+    """The object or its kind is not there."""
+
+
+class ConflictError(ClusterError):
+    """The object was changed since it was read."""
+
+
+class InvalidError(ClusterError):
+    """The API server refuses the content; a failed `test` of a JSON patch comes as this, too."""
+
+
+class GoneError(ClusterError):
+    """The resourceVersion is too old to watch from: list again (410)."""
+
+
+class ForbiddenError(ClusterError):
+    """RBAC does not allow it; the text holds the missing rule."""
+
+    def __init__(self, access: Access, message: str) -> None:
+        super().__init__(f"not allowed in namespace {access.namespace}: {message}. Missing: {access.rule}")
+        self.access = access
+
+
+class Listing(NamedTuple):
+    """The objects of one kind at one resourceVersion."""
+
+    items: list[Object]
+    resource_version: str
+
+
+class WatchEvent(NamedTuple):
+    """One line of a watch."""
+
+    type: str  # ADDED | MODIFIED | DELETED | BOOKMARK
+    object: Object
+    received_ns: int
+
+
+class Watch:
+    """One open watch: iterate it; the iteration's end is the server's own end of the watch.
+
+    Raises `GoneError` on a 410 in the stream, `UnreachableError` when it is cut or silent for too long.
+    """
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, access: Access) -> None:
+        self._response = response
+        self._access = access
+        self.opened_ns = time.monotonic_ns()
+
+    def __iter__(self) -> Iterator[WatchEvent]:
+        try:
+            for line, received_ns in self._lines():
+                yield self._event(msgspec.json.decode(line), received_ns)
+        except (urllib3.exceptions.HTTPError, OSError, msgspec.DecodeError) as error:
+            raise UnreachableError(f"the watch of {self._access.resource} was cut: {error}") from error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._response.close()
+
+    def _lines(self) -> Iterator[tuple[bytes, int]]:
+        rest = b""
+        for chunk in self._response.stream():
+            received_ns = time.monotonic_ns()
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line.strip():
+                    yield line, received_ns
+
+    def _event(self, event: Object, received_ns: int) -> WatchEvent:
+        if event["type"] == "ERROR":
+            status = event["object"]
+            raise _error(int(status.get("code", 500)), status.get("message", "no message"), self._access)
+        return WatchEvent(event["type"], event["object"], received_ns)
+
+
+class Cluster:
+    """One API server with one set of credentials. Calls block; they may be made from any thread."""
+
+    def __init__(self, configuration: Configuration, *, in_cluster: bool = False) -> None:
+        configuration.retries = urllib3.Retry(
+            total=1, connect=1, read=1, redirect=0, status=0, allowed_methods=["GET"]
+        )  # one stale pooled connection is no outage; a write is never sent twice
+        configuration.connection_pool_maxsize = WATCH_CONNECTIONS
+        self._api = ApiClient(configuration)
+        self.server: str = configuration.host
+        self.in_cluster = in_cluster
+
+    @classmethod
+    def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Self:
+        """Read credentials: the file given, else KUBECONFIG or ~/.kube/config, else a pod's own.
+
+        Nothing is sent yet. Raises `CredentialError`.
+        """
+        configuration = Configuration()
+        path = kubeconfig or os.environ.get("KUBECONFIG") or _existing(KUBE_CONFIG_DEFAULT_LOCATION)
+        try:
+            if path is None and context is None:
+                load_incluster_config(configuration)
+                return cls(configuration, in_cluster=True)
+            load_kube_config(path, context, configuration, persist_config=False)
+        except (ConfigException, OSError, ValueError, TypeError) as error:
+            raise CredentialError(_no_credentials(path, context, error)) from error
+        return cls(configuration)
+
+    def version(self) -> Object:
+        """What the server says it is: `gitVersion`, with whatever else it tells."""
+        return self._json("GET", "/version", Access("get", "", "version", ""))
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """One object; None where there is none (or no such kind)."""
+        path = KINDS[kind].path(kind, namespace, name)
+        try:
+            return self._json("GET", path, _access("get", kind, namespace))
+        except NotFoundError:
+            return None
+
+    def list(self, kind: str, namespace: str, *, labels: str = "", fields: str = "") -> Listing:
+        """All objects of a kind, with the resourceVersion to watch from."""
+        found = self._json(
+            "GET",
+            KINDS[kind].path(kind, namespace),
+            _access("list", kind, namespace),
+            query=_selectors(labels, fields),
+        )
+        return Listing(found.get("items") or [], found["metadata"]["resourceVersion"])
+
+    def watch(
+        self,
+        kind: str,
+        namespace: str,
+        resource_version: str,
+        *,
+        labels: str = "",
+        fields: str = "",
+        watch_s: float = WATCH_S,
+    ) -> Watch:
+        """Open a watch from a resourceVersion; it is open when this returns.
+
+        The server is asked to end it after `watch_s`. Silence beyond that is an error, since a
+        half-open connection would hang for ever.
+        """
+        access = _access("watch", kind, namespace)
+        query = [
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", resource_version),
+            ("timeoutSeconds", str(max(1, round(watch_s)))),
+            *_selectors(labels, fields),
+        ]
+        path = KINDS[kind].path(kind, namespace)
+        response = self._send("GET", path, access, query=query, read_s=watch_s + WATCH_SILENCE_S)
+        return Watch(response, access)
+
+    def merge_patch(
+        self, kind: str, namespace: str, name: str, patch: Object, *, status: bool = False
+    ) -> Object:
+        """Merge a patch in; `status` writes the status subresource, or the object where there is none.
+
+        Where the subresource exists the API server silently drops a status sent to the object itself,
+        so the order is this one (facts 4, as the kubectl plugin does it).
+        """
+        if status:
+            try:
+                return self._patch(kind, namespace, name, patch, subresource="status")
+            except NotFoundError:
+                pass  # no such subresource, or no such object: the next request tells which
+        return self._patch(kind, namespace, name, patch)
+
+    def json_patch(self, kind: str, namespace: str, name: str, operations: Sequence[Object]) -> Object:
+        """Apply JSON patch operations; a failed `test` raises `InvalidError`."""
+        return self._patch(kind, namespace, name, list(operations))
+
+    def can(self, access: Access) -> bool:
+        """Whether RBAC allows it, as the API server itself answers (SelfSubjectAccessReview)."""
+        resource, _, subresource = access.resource.partition("/")
+        attributes = {
+            "verb": access.verb,
+            "group": access.group,
+            "resource": resource,
+            "subresource": subresource,
+            "namespace": access.namespace,
+        }
+        review = self._json(
+            "POST",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            Access("create", "authorization.k8s.io", "selfsubjectaccessreviews", ""),
+            body={
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": attributes},
+            },
+            content_type="application/json",
+        )
+        return bool(review.get("status", {}).get("allowed", False))
+
+    def _patch(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        patch: Body,
+        *,
+        subresource: str = "",
+    ) -> Object:
+        resource = f"{kind}/{subresource}" if subresource else kind
+        return self._json(
+            "PATCH",
+            KINDS[kind].path(kind, namespace, name, subresource),
+            _access("patch", kind, namespace)._replace(resource=resource),
+            body=patch,
+            content_type=JSON_PATCH if isinstance(patch, list) else MERGE_PATCH,
+        )
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        access: Access,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        body: Body | None = None,
+        content_type: str = "",
+    ) -> Object:
+        response = self._send(method, path, access, query=query, body=body, content_type=content_type)
+        try:
+            answer: Object = msgspec.json.decode(response.data)
+        except (urllib3.exceptions.HTTPError, OSError, msgspec.DecodeError) as error:
+            raise UnreachableError(
+                f"{self.server} broke off its answer to {method} {path}: {error}"
+            ) from error
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        access: Access,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        body: Body | None = None,
+        content_type: str = "",
+        read_s: float = READ_S,
+    ) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content_type else {})
+        request = self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            answer = self._api.call_api(*request, _request_timeout=(CONNECT_S, read_s))
+            response: urllib3.BaseHTTPResponse = answer.response
+            if not 200 <= response.status < 300:
+                raise _error(response.status, _message(response), access)
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+            raise UnreachableError(f"the API server {self.server} does not answer: {error}") from error
+        return response
+
+
+def _existing(path: str) -> str | None:
+    expanded = Path(path).expanduser()
+    return str(expanded) if expanded.exists() else None
+
+
+def _no_credentials(path: str | None, context: str | None, error: Exception) -> str:
+    if path is None:
+        return f"no credentials for a cluster: no kubeconfig was found, nor is this a pod ({error})"
+    where = f"context {context} of {path}" if context else path
+    return f"kubeconfig {where} cannot be used: {error}"
+
+
+def _selectors(labels: str, fields: str) -> list[tuple[str, str]]:
+    return [(key, value) for key, value in (("labelSelector", labels), ("fieldSelector", fields)) if value]
+
+
+def _access(verb: str, kind: str, namespace: str) -> Access:
+    return Access(verb, KINDS[kind].group, kind, namespace)
+
+
+def _message(response: urllib3.BaseHTTPResponse) -> str:
+    """The words of a Kubernetes Status; whatever a proxy in between wrote, else."""
+    body = response.data
+    try:
+        return str(msgspec.json.decode(body)["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return body[:200].decode(errors="replace").strip() or str(response.reason)
+
+
+_ERRORS: dict[int, type[ClusterError]] = {
+    400: InvalidError,
+    401: CredentialError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: GoneError,
+    415: InvalidError,
+    422: InvalidError,
+}
+
+
+def _error(code: int, message: str, access: Access) -> ClusterError:
+    if code == 403:
+        return ForbiddenError(access, message)
+    return _ERRORS.get(code, UnreachableError)(f"{access.verb} {access.resource}: {code} {message}")
