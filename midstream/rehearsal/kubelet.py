@@ -55,11 +55,11 @@ class Kubelet:
         finally:
             self._store.unsubscribe(queue)
 
-    def log_of(self, namespace: str, name: str) -> str | None:
+    def log_of(self, namespace: str, name: str) -> bytes | None:
         """What the pod wrote last, at most LOG_LIMIT_BYTES; None when it has no processes here."""
         pod = self._store.get("pods", namespace, name)
         run = self._pods.get(pod["metadata"]["uid"]) if pod else None
-        return run.log.text() if run else None
+        return run.log.kept() if run else None
 
     def _take(self, pod: Object, group: asyncio.TaskGroup) -> None:
         metadata = pod["metadata"]

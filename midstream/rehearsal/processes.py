@@ -44,17 +44,17 @@ class Log:
 
     def __init__(self, limit: int = LOG_LIMIT_BYTES) -> None:
         self._limit = limit
-        self._bytes = bytearray()
+        self._kept = bytearray()
 
     def append(self, chunk: bytes) -> None:
         """Add what was written, and forget the oldest beyond the limit."""
-        self._bytes += chunk
-        if len(self._bytes) > self._limit:
-            del self._bytes[: len(self._bytes) - self._limit]
+        self._kept += chunk
+        if len(self._kept) > self._limit:
+            del self._kept[: len(self._kept) - self._limit]
 
-    def text(self) -> str:
-        """All that is kept; bytes that are no UTF-8 are replaced."""
-        return self._bytes.decode(errors="replace")
+    def kept(self) -> bytes:
+        """All that is kept."""
+        return bytes(self._kept)
 
 
 class Process:

@@ -53,11 +53,12 @@ class Node:
 
     @property
     def container(self) -> Object:
-        return ((self.pod or {}).get("status", {}).get("containerStatuses") or [{}])[0]
+        statuses: list[Object] = (self.pod or {}).get("status", {}).get("containerStatuses") or [{}]
+        return statuses[0]
 
     @property
     def log(self) -> str:
-        return self.kubelet.log_of("ns", "p") or ""
+        return (self.kubelet.log_of("ns", "p") or b"").decode()
 
     @property
     def ready(self) -> bool:
@@ -65,7 +66,7 @@ class Node:
         return {c["type"]: c["status"] for c in conditions}.get("Ready") == "True"
 
     def waiting(self) -> str:
-        return self.container.get("state", {}).get("waiting", {}).get("reason", "")
+        return str(self.container.get("state", {}).get("waiting", {}).get("reason"))
 
     async def logged(self, text: str) -> str:
         await until(lambda: text in self.log, lambda: f"{text!r} in the log: {self.log!r}")
