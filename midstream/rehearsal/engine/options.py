@@ -1,0 +1,130 @@
+"""The engine's command line, with vLLM's names where vLLM has the option."""
+
+import argparse
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+
+EXTRA_ARGS = "MIDSTREAM_ENGINE_ARGS"
+
+
+class OnSigterm(StrEnum):
+    """What open streams meet at SIGTERM when no time to drain is given."""
+
+    ABORT = "abort"  # vLLM, 9 runs of 21 (facts 2)
+    HANG = "hang"  # vLLM, 10 runs of 21
+    ERROR = "error"  # vLLM, 2 runs of 21
+    CUT = "cut"  # other servers
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How one engine serves."""
+
+    host: str
+    port: int
+    model: str
+    served_names: tuple[str, ...]
+    max_model_len: int
+    max_num_seqs: int
+    stream_interval: int
+    shutdown_timeout_s: float
+    tokens_per_second: float
+    ttft_s: float
+    load_s: float
+    on_sigterm: OnSigterm
+    seed: str  # texts follow from it
+    garbage: bool
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Options:
+    """The options in the arguments, then in the image's own. Exits with 2 on a wrong one."""
+    given = _parser().parse_args([*argv, *shlex.split(environ.get(EXTRA_ARGS, ""))])
+    names = tuple(given.served_model_name or [given.model])
+    return Options(
+        host=given.host,
+        port=given.port,
+        model=given.model,
+        served_names=names,
+        max_model_len=given.max_model_len,
+        max_num_seqs=given.max_num_seqs,
+        stream_interval=given.stream_interval,
+        shutdown_timeout_s=given.shutdown_timeout,
+        tokens_per_second=given.tokens_per_second,
+        ttft_s=given.ttft_seconds,
+        load_s=given.load_seconds,
+        on_sigterm=OnSigterm(given.on_sigterm),
+        seed=names[0] if given.seed is None else given.seed,
+        garbage=given.garbage,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m midstream.rehearsal.engine",
+        description="A model server without a model: on the wire like vLLM 0.32, text from a seed.",
+        epilog=f"The environment variable {EXTRA_ARGS} holds further arguments, which come last and so win: "
+        "an image of the rehearsal brings its own. Without ignore_eos a text may end by itself, about once "
+        "in 515 tokens.",
+        allow_abbrev=False,
+    )
+    like_vllm = parser.add_argument_group("as in vLLM")
+    add = like_vllm.add_argument
+    add("--host", default="127.0.0.1")
+    add("--port", type=_port, default=8000, help="0: any free one, which the log names")
+    add("--model", default="midstream/rehearsal", help="its name, where --served-model-name gives none")
+    add("--served-model-name", nargs="+", metavar="NAME", help="the first stands in every event as `model`")
+    add("--max-model-len", type=_count, default=8192, metavar="TOKENS")
+    add("--max-num-seqs", type=_count, default=256, metavar="N", help="streams at once; others wait")
+    add("--stream-interval", type=_count, default=1, metavar="TOKENS", help="tokens to an event")
+    add(
+        "--shutdown-timeout",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long open streams may go on after SIGTERM; 0: not at all",
+    )
+    own = parser.add_argument_group("its own")
+    add = own.add_argument
+    add("--tokens-per-second", type=_rate, default=20.0, metavar="RATE", help="of each stream")
+    add("--ttft-seconds", type=_seconds, default=0.05, metavar="SECONDS", help="from a slot to token 1")
+    add("--load-seconds", type=_seconds, default=0.0, metavar="SECONDS", help="before the port is bound")
+    add(
+        "--on-sigterm",
+        choices=[how.value for how in OnSigterm],
+        default=OnSigterm.ABORT.value,
+        help="what open streams meet with --shutdown-timeout 0 (cut is no behaviour of vLLM)",
+    )
+    add("--seed", help="texts follow from it and the prompt; by default the first served name")
+    add("--garbage", action="store_true", help="healthy, but each answer's JSON is cut in the middle")
+    return parser
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no length of time")
+    return number
+
+
+def _rate(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no rate")
+    return number
