@@ -42,7 +42,7 @@ class Exchange:
         self.phase = 0  # changes whenever `deadline` may have come nearer
         self._traits = traits
         self._deadlines = deadlines
-        self._opened_ns = opened_ns
+        self.opened_ns = opened_ns
         self._worker = worker
         self._attempt_ns = opened_ns if attempt_ns is None else attempt_ns
         self._stale_retried = stale_retried
@@ -176,7 +176,7 @@ class Exchange:
         else:
             start_ns, limit_s = self.sent_ns or self._connected_ns, limits.first_token_s
             ending = Ending.NO_FIRST_TOKEN
-        total_ns = self._opened_ns + int(limits.total_s * NS_PER_S)
+        total_ns = self.opened_ns + int(limits.total_s * NS_PER_S)
         return min((start_ns + int(limit_s * NS_PER_S), ending), (total_ns, Ending.TIMED_OUT))
 
     @property
@@ -199,7 +199,7 @@ class Exchange:
             worker=self._worker,
             ending=self.ending,
             scheduled_ns=request.scheduled_ns,
-            opened_ns=self._opened_ns,
+            opened_ns=self.opened_ns,
             end_ns=self._end_ns,
             connected_ns=self._connected_ns,
             sent_ns=self.sent_ns,
@@ -227,8 +227,8 @@ class Exchange:
     def _begin(self, head: Head, at_ns: int) -> None:
         self.head, self._headers_ns = head, at_ns
         self.phase += 1
-        kinds = [value.partition(";")[0].strip().lower() for value in head.values("content-type")]
-        codings = [value for value in head.values("content-encoding") if value.lower() != "identity"]
+        kinds = [value.partition(";")[0].strip() for value in head.values("content-type")]
+        codings = [value for value in head.values("content-encoding") if value not in ("", "identity")]
         self._refusal = _refusal(head.status, kinds)
         if self._refusal is None and codings:
             coding = f"content-encoding is {', '.join(codings)}, although identity was asked"

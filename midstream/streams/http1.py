@@ -32,9 +32,9 @@ class Head(NamedTuple):
     headers: tuple[tuple[str, str], ...]
 
     def values(self, name: str) -> list[str]:
-        """All values of that header, comma lists split, without empty ones."""
+        """All values of that header in lower case, comma lists split; an empty one is kept."""
         fields = (value for key, value in self.headers if key == name)
-        return [part.strip() for field in fields for part in field.split(",") if part.strip()]
+        return [part.strip().lower() for field in fields for part in field.split(",")]
 
 
 class Body(Protocol):
@@ -157,7 +157,9 @@ class ChunkedBody:
         if line is None:
             return False
         self._trailer_bytes += len(line)
-        self.complete = line in (b"\r\n", b"\n")
+        self.complete = line == b"\r\n"
+        if not self.complete and not _FIELD.match(line.rstrip(b"\r\n")):
+            self.fault = f"the trailer section holds {line[:40]!r}, not NAME: VALUE"
         return True
 
 
@@ -260,7 +262,7 @@ class ResponseReader:
         """Whether another request may use the connection (RFC 9112 9.3)."""
         if self.head is None or not self.complete or self.rest or isinstance(self.body, BodyUntilClose):
             return False
-        wishes = [value.lower() for value in self.head.values("connection")]
+        wishes = self.head.values("connection")
         ambiguous = self.head.values("transfer-encoding") and self.head.values("content-length")
         return self.head.minor == 1 and "close" not in wishes and not ambiguous
 
@@ -292,17 +294,18 @@ class ResponseReader:
     def _parsed(self, block: bytes) -> Head | None:
         first, *lines = [line.removesuffix(b"\r") for line in block.split(b"\n")]
         status = _STATUS_LINE.match(first)
-        if status is None:
+        if status is None or b"\0" in first:
             self._fault = f"the status line is {first[:80]!r}"
             return None
         headers: list[tuple[str, str]] = []
         for line in lines:
-            if line[:1] in (b" ", b"\t") and headers:  # obsolete folding: RFC 9112 5.2
+            broken = b"\r" in line or b"\0" in line
+            if line[:1] in (b" ", b"\t") and headers and not broken:  # obsolete folding: RFC 9112 5.2
                 name, value = headers[-1]
                 headers[-1] = (name, f"{value} {line.strip().decode('latin-1')}")
                 continue
             field = _FIELD.match(line)
-            if field is None or b"\r" in line or b"\0" in line:
+            if field is None or broken:
                 self._fault = f"header line {len(headers) + 1} is {line[:80]!r}, not NAME: VALUE"
                 return None
             headers.append((field[1].decode("ascii").lower(), field[2].decode("latin-1")))
@@ -310,26 +313,30 @@ class ResponseReader:
 
     def _begin_body(self, head: Head) -> None:
         """Choose the framing by the rules of RFC 9112 6.3, in their order."""
-        codings = [value.lower() for value in head.values("transfer-encoding")]
-        lengths = set(head.values("content-length"))
+        codings = head.values("transfer-encoding")
+        lengths = sorted(set(head.values("content-length")))
+        self._fault = _framing_fault(codings, lengths)
+        if self._fault:
+            return
+        body: Body
         if head.status in (101, 204, 304):
-            body: Body = CountedBody(0)
-        elif codings == ["chunked"]:
-            body = ChunkedBody()
+            body = CountedBody(0)
         elif codings:
-            self._fault = f"Transfer-Encoding is {', '.join(codings)!r}, only chunked can be read"
-            return
-        elif not lengths:
-            body = BodyUntilClose()
-        elif len(lengths) > 1:
-            self._fault = f"Content-Length has two values: {' and '.join(sorted(lengths))}"
-            return
-        elif not _LENGTH.match(next(iter(lengths))):
-            self._fault = f"Content-Length is {next(iter(lengths))[:40]!r}, not a number"
-            return
+            body = ChunkedBody()
+        elif lengths:
+            body = CountedBody(int(lengths[0]))
         else:
-            body = CountedBody(int(next(iter(lengths))))
+            body = BodyUntilClose()
         self.head, self.body = head, body
+
+
+def _framing_fault(codings: list[str], lengths: list[str]) -> str:
+    if codings and codings != ["chunked"]:
+        return f"Transfer-Encoding is {', '.join(codings)!r}, only chunked can be read"
+    wrong = [length for length in lengths if not _LENGTH.match(length)]
+    if wrong:
+        return f"Content-Length is {wrong[0][:40]!r}, not a number"
+    return f"Content-Length has two values: {' and '.join(lengths)}" if len(lengths) > 1 else ""
 
 
 def request_bytes(method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes = b"") -> bytes:

@@ -1,0 +1,108 @@
+"""Asking a server, before any load, what it serves with what it shows of a whole stream."""
+
+import time
+from typing import Protocol
+
+from midstream.streams.ending import Ending, Outcome
+from midstream.streams.record import Lane, StreamRecord
+from midstream.streams.request import Api, StreamRequest
+from midstream.streams.target import Target
+from midstream.streams.traits import (
+    PROBE_TOKENS,
+    Signs,
+    Traits,
+    TraitsUnknownError,
+    field_to_drop,
+    traits_of,
+)
+
+FIELD_REFUSALS = (400, 422)  # 422 is how servers with a schema check say it
+_PROMPT = "Count slowly from one to one hundred."
+
+
+class ModelUnknownError(Exception):
+    """The server names no model; the message says why, with the next step."""
+
+
+class Prober(Protocol):
+    """What probing needs of a reactor; the tests play a server without sockets."""
+
+    def observe(self, target: Target, request: StreamRequest, traits: Traits) -> tuple[StreamRecord, Signs]:
+        """One stream with what it showed."""
+
+    def get_json(self, target: Target, path: str, timeout_s: float) -> tuple[int, object]:
+        """Status with decoded body of one GET; OSError, ValueError."""
+
+
+def learn(reactor: Prober, target: Target, api: Api, model: str) -> Traits:
+    """The traits of a server, from one whole stream of 16 tokens with the full length contract.
+
+    Optional fields are dropped one by one while the server answers 400; those that the answer did not
+    name are then offered again. TraitsUnknownError when no whole stream comes of it.
+    """
+    traits = Traits()
+    doubtful: list[str] = []
+    record, signs = _probe(reactor, target, api, model, traits)
+    while record.status in FIELD_REFUSALS:
+        field = field_to_drop(traits.optional, record.evidence.error)
+        if field is None:
+            break
+        if field not in record.evidence.error:
+            doubtful.append(field)
+        traits = Traits(optional=_with_dependants_dropped(traits.optional, field))
+        record, signs = _probe(reactor, target, api, model, traits)
+    learnt = _learnt(target, record, signs, traits)
+    for field in reversed(doubtful):
+        wider = Traits(optional=learnt.optional | {field})
+        record, signs = _probe(reactor, target, api, model, wider)
+        if record.ending is Ending.COMPLETE:
+            learnt = _learnt(target, record, signs, wider)
+    return learnt
+
+
+def first_served_model(reactor: Prober, target: Target, timeout_s: float = 5.0) -> str:
+    """The first model of GET /v1/models; ModelUnknownError when there is none."""
+    path = target.path("models")
+    advice = "check the URL or name one with --model"
+    try:
+        status, document = reactor.get_json(target, path, timeout_s)
+    except (OSError, ValueError) as error:
+        raise ModelUnknownError(f"cannot ask {target.url}{path} for a model ({error}): {advice}") from error
+    entries = document.get("data") if isinstance(document, dict) else None
+    first = entries[0] if isinstance(entries, list) and entries else None
+    name = first.get("id") if isinstance(first, dict) else None
+    if status != 200 or not isinstance(name, str) or not name:
+        raise ModelUnknownError(f"{target.url}{path} answered {status} and names no model: {advice}")
+    return name
+
+
+def _probe(
+    reactor: Prober, target: Target, api: Api, model: str, traits: Traits
+) -> tuple[StreamRecord, Signs]:
+    now_ns = time.monotonic_ns()
+    request = StreamRequest(
+        id=f"midstream-probe-{now_ns:x}",
+        scenario="probe",
+        lane=Lane.PULSE,
+        fresh=True,
+        api=api,
+        model=model,
+        prompt=_PROMPT,
+        tokens=PROBE_TOKENS,
+        contract=True,
+        scheduled_ns=now_ns,
+    )
+    return reactor.observe(target, request, traits)
+
+
+def _with_dependants_dropped(optional: frozenset[str], field: str) -> frozenset[str]:
+    """Without the field; continuous_usage_stats is nothing without include_usage (captures)."""
+    dropped = {field, "continuous_usage_stats"} if field == "include_usage" else {field}
+    return optional - dropped
+
+
+def _learnt(target: Target, record: StreamRecord, signs: Signs, traits: Traits) -> Traits:
+    if record.outcome in (Outcome.REFUSED, Outcome.OURS):
+        why = f"{record.ending.sentence} {record.evidence.error}".rstrip()
+        raise TraitsUnknownError(f"the probe stream to {target.url} did not begin ({record.ending}): {why}")
+    return traits_of(signs, record.ending, traits.optional)
