@@ -8,7 +8,11 @@ VERSION: Object = {
     "major": "1",
     "minor": "34",
     "gitVersion": f"v1.34.0+{REHEARSAL_MARK}",
+    "gitCommit": "",
     "gitTreeState": "clean",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "none",
+    "compiler": "none",
     "platform": "linux",
 }
 

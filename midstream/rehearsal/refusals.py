@@ -65,7 +65,7 @@ def refusal(error: StoreError, kind: Kind | None = None, name: str | None = None
 
 
 def success(kind: Kind, obj: Object) -> Object:
-    """What a deletion that left nothing behind is answered with."""
+    """What a deletion is answered with that does not show the object."""
     metadata = obj["metadata"]
     return {
         "kind": "Status",

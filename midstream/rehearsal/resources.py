@@ -25,6 +25,8 @@ from midstream.rehearsal.store import (
     Store,
 )
 
+# Kubernetes answers these deletions with the object, all others with a Status (ReturnDeletedObject).
+RETURNED_WHEN_DELETED = ("pods", "services")
 PROTOBUF = "application/vnd.kubernetes.protobuf"  # what kubectl prefers for some built-in kinds
 
 _PATH = re.compile(
@@ -163,7 +165,7 @@ def _delete(store: Store, request: Request, target: Target) -> Answer:
     grace_s = number_in({**request.query, **options}, "gracePeriodSeconds")
     place = (target.kind.plural, target.namespace or "", target.name or "")
     left = store.delete(*place, grace_s)
-    return Answer(200, success(target.kind, left) if store.get(*place) is None else left)
+    return Answer(200, left if target.kind.plural in RETURNED_WHEN_DELETED else success(target.kind, left))
 
 
 # By method, subresource or not, and whether the path names an object.

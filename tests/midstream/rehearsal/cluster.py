@@ -96,13 +96,14 @@ class Cluster:
             said = {"type": "Ready", "status": str(ready), "lastTransitionTime": time_text(self.now)}
             obj["status"] = {"phase": "Running", "podIP": f"127.0.0.{index}", "conditions": [said]}
 
-        self.store.edit("pods", NS, pod["metadata"]["name"], change, status=True)
+        metadata = pod["metadata"]
+        self.store.edit("pods", metadata["namespace"], metadata["name"], change, status=True)
 
     def finish_pods(self) -> None:
         """The kubelet: every pod that was asked to end is gone."""
         for pod in self.store.list("pods")[0]:
             if "deletionTimestamp" in pod["metadata"]:
-                self.store.remove("pods", NS, pod["metadata"]["name"])
+                self.store.remove("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
         self.settle()
 
     def set_image(self, image: str) -> None:

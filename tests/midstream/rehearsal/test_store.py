@@ -9,6 +9,7 @@ import pytest
 from midstream.rehearsal.store import (
     AlreadyExistsError,
     ConflictError,
+    Event,
     ExpiredError,
     InvalidError,
     NotFoundError,
@@ -27,7 +28,7 @@ def named(name: str, **fields: object) -> Object:
     return {"metadata": {"name": name, "namespace": "ns"}, **fields}
 
 
-def drained(queue: asyncio.Queue) -> list[tuple[str, str]]:
+def drained(queue: asyncio.Queue[Event]) -> list[tuple[str, str]]:
     return [
         (event.type, event.object["metadata"]["name"])
         for event in (queue.get_nowait() for _ in range(queue.qsize()))
@@ -47,7 +48,8 @@ def test_created_object_does_not_alias_its_source():
     store, source = new_store(), named("svc", spec={"selector": {"a": "b"}})
     store.create("services", source)
     source["spec"]["selector"]["a"] = "changed"
-    assert store.get("services", "ns", "svc")["spec"]["selector"] == {"a": "b"}
+    (stored,), _ = store.list("services")
+    assert stored["spec"]["selector"] == {"a": "b"}
 
 
 def test_taken_name_is_refused():
