@@ -124,7 +124,8 @@ def message(rollout: Object) -> str:
 
 def workload_ref(rollout: Object) -> Object | None:
     """The Deployment whose template is used instead of an own one; None when there is none."""
-    return rollout["spec"].get("workloadRef")
+    reference: Object | None = rollout["spec"].get("workloadRef")
+    return reference
 
 
 def annotations(item: Object) -> dict[str, str]:

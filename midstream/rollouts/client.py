@@ -18,7 +18,7 @@ from kubernetes.config import (
 )
 
 Object: TypeAlias = dict[str, Any]
-Body: TypeAlias = "Object | list[Object]"
+Body: TypeAlias = Object | list[Object]
 
 CONNECT_S = 3.0  # an API server that does not take a connection in this time is away
 READ_S = 10.0
@@ -182,9 +182,11 @@ class Cluster:
         path = kubeconfig or os.environ.get("KUBECONFIG") or _existing(KUBE_CONFIG_DEFAULT_LOCATION)
         try:
             if path is None and context is None:
-                load_incluster_config(configuration)
+                load_incluster_config(configuration)  # type: ignore[no-untyped-call] # partly typed client
                 return cls(configuration, in_cluster=True)
-            load_kube_config(path, context, configuration, persist_config=False)
+            load_kube_config(  # type: ignore[no-untyped-call] # partly typed client
+                path, context, configuration, persist_config=False
+            )
         except (ConfigException, OSError, ValueError, TypeError) as error:
             raise CredentialError(_no_credentials(path, context, error)) from error
         return cls(configuration)

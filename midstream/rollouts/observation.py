@@ -10,7 +10,7 @@ from midstream.rollouts.timeline import Connect, WatchGap
 Object: TypeAlias = dict[str, Any]
 
 
-class Observation(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Observation(msgspec.Struct, frozen=True, kw_only=True, tag_field="note", tag="observation"):
     """One answer of the API server, or one line of a watch.
 
     The object was in this state at some instant within [not_before_ns, seen_ns]: for an answer from
@@ -25,7 +25,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     not_before_ns: int
 
 
-class OwnPatch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class OwnPatch(msgspec.Struct, frozen=True, kw_only=True, tag_field="note", tag="own_patch"):
     """A write of ours that the API server accepted: what it caused happened after `sent_ns`."""
 
     verb: str  # "promote"

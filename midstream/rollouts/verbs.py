@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from midstream.rollouts import argo, patches
+from midstream.rollouts import argo, edits
 from midstream.rollouts.client import Cluster, ConflictError, InvalidError, UnreachableError
+from midstream.rollouts.edits import Operations, RefusedError
 from midstream.rollouts.observation import OwnPatch
-from midstream.rollouts.patches import Operations, RefusedError
 
 Object: TypeAlias = dict[str, Any]
 
@@ -53,8 +53,8 @@ class RolloutVerbs:
                 " would answer 200 and the promotion be lost"
             )
         if rollout["spec"].get("paused"):
-            self._merge("unpause", patches.UNPAUSE_SPEC)
-        self._merge("promote", patches.PROMOTE_STATUS, status=True)
+            self._merge("unpause", edits.UNPAUSE_SPEC)
+        self._merge("promote", edits.PROMOTE_STATUS, status=True)
         self._confirm(
             "promote",
             "its pause to end",
@@ -69,8 +69,8 @@ class RolloutVerbs:
                 f"Rollout {self._name} has nothing to promote: its newest revision is the stable one"
             )
         if rollout["spec"].get("paused"):
-            self._merge("unpause", patches.UNPAUSE_SPEC)
-        self._merge("promote-full", patches.PROMOTE_FULL_STATUS, status=True)
+            self._merge("unpause", edits.UNPAUSE_SPEC)
+        self._merge("promote-full", edits.PROMOTE_FULL_STATUS, status=True)
         self._confirm("promote-full", "status.promoteFull", _is_promoted_full)
 
     def abort(self) -> None:
@@ -82,7 +82,7 @@ class RolloutVerbs:
             raise RefusedError(
                 f"Rollout {self._name} has no update to abort: its newest revision is the stable one"
             )
-        self._merge("abort", patches.ABORT_STATUS, status=True)
+        self._merge("abort", edits.ABORT_STATUS, status=True)
         self._confirm(
             "abort",
             "status.abortedAt",
@@ -96,34 +96,34 @@ class RolloutVerbs:
             raise RefusedError(
                 f"Rollout {self._name} is not aborted ({_standing(rollout)}): nothing to retry"
             )
-        self._merge("retry", patches.RETRY_STATUS, status=True)
+        self._merge("retry", edits.RETRY_STATUS, status=True)
         self._confirm("retry", "the abort to be forgotten", lambda now: not now["status"].get("abortedAt"))
 
     def set_image(self, images: Mapping[str, str]) -> None:
         """Change images by container name."""
-        self._change("set-image", lambda rollout: patches.set_image(rollout, images))
+        self._change("set-image", lambda rollout: edits.set_image(rollout, images))
 
     def set_env(self, variables: Mapping[str, str], container: str | None = None) -> None:
         """Change environment variables of a container (the serving one)."""
-        self._change("set-env", lambda rollout: patches.set_env(rollout, variables, container))
+        self._change("set-env", lambda rollout: edits.set_env(rollout, variables, container))
 
     def set_args(self, args: Sequence[str], container: str | None = None) -> None:
         """Replace the args of a container (the serving one)."""
-        self._change("set-args", lambda rollout: patches.set_args(rollout, args, container))
+        self._change("set-args", lambda rollout: edits.set_args(rollout, args, container))
 
     def set_model(self, model: str) -> None:
         """Serve another model: env MODEL, else the argument of `serve` or `--model`."""
-        self._change("set-model", lambda rollout: patches.set_model(rollout, model))
+        self._change("set-model", lambda rollout: edits.set_model(rollout, model))
 
     def same(self) -> None:
         """Make a new revision of the same template, by an annotation with the present time."""
         stamp = datetime.now(UTC).isoformat(timespec="microseconds")
-        self._change("same", lambda rollout: patches.same(rollout, stamp))
+        self._change("same", lambda rollout: edits.same(rollout, stamp))
 
     def undo(self, revision: int | None = None) -> None:
         """Go back to an earlier revision's template (the one before the newest)."""
         replica_sets = self._cluster.list("replicasets", self._namespace).items
-        self._change("undo", lambda rollout: patches.undo(rollout, replica_sets, revision))
+        self._change("undo", lambda rollout: edits.undo(rollout, replica_sets, revision))
 
     def _change(self, verb: str, compute: Callable[[Object], Operations]) -> None:
         """Patch the template against exactly the object it was computed from; again when that changed.
@@ -149,7 +149,7 @@ class RolloutVerbs:
         sent_ns = time.monotonic_ns()
         try:
             changed = self._cluster.json_patch(
-                "rollouts", self._namespace, self._name, patches.guarded(rollout, operations)
+                "rollouts", self._namespace, self._name, edits.guarded(rollout, operations)
             )
         except (ConflictError, InvalidError):
             # A failed `test` is 422 like any other invalid content: only another version tells them apart.

@@ -1,4 +1,4 @@
-"""Each change of a Rollout as a patch computed from the object that was read."""
+"""Each edit of a Rollout as a patch computed from the object that was read."""
 
 import re
 from collections.abc import Mapping, Sequence
