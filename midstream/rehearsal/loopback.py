@@ -25,18 +25,16 @@ class Loopback:
         self.prefix = prefix
         self.port = port
         self._lock = lock  # held by whoever holds the object: the kernel frees it with the process
-        self._services = iter(SERVICE_HOSTS)
 
     @property
     def api(self) -> str:
         """The API server's address."""
         return f"{self.prefix}.1"
 
-    def service(self) -> str:
-        """The address for one more Service. Raises NoLoopbackError after 30."""
-        for host in self._services:
-            return f"{self.prefix}.{host}"
-        raise NoLoopbackError(f"all {len(SERVICE_HOSTS)} Service addresses of {self.prefix}.0/24 are taken")
+    @property
+    def services(self) -> list[str]:
+        """The addresses that Services can have."""
+        return [f"{self.prefix}.{host}" for host in SERVICE_HOSTS]
 
     def pods(self) -> Iterator[str]:
         """Addresses for pods; one comes round again only after all others."""

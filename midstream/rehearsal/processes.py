@@ -94,6 +94,7 @@ class Reaper:
         env: Mapping[str, str],
         cwd: str,
         on_output: Callable[[bytes], None],
+        stdin: int = subprocess.DEVNULL,
     ) -> Process:
         """Start a command; its output comes to `on_output`. Raises OSError where it cannot be run."""
         parent = os.getpid()
@@ -103,7 +104,7 @@ class Reaper:
                 command,
                 env=env,
                 cwd=cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=writable,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -66,7 +66,7 @@ class Half(asyncio.BufferedProtocol):
         self.transport.set_write_buffer_limits(BUFFER_BYTES)
         self.transport.pause_reading()
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, _sizehint: int) -> bytearray:
         """The shared buffer: its content is handed over before anything else runs."""
         return _BUFFER
 

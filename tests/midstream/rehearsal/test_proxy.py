@@ -33,7 +33,7 @@ class Service:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "midstream.rehearsal.proxy"], stdin=subprocess.PIPE, bufsize=0
         )
-        self.address = (range_.service(), range_.port)
+        self.address = (range_.services[0], range_.port)
 
     def leads_to(self, *backends: "Backend") -> None:
         route = Route(self.address, tuple(backend.address for backend in backends))
@@ -259,8 +259,8 @@ def test_small_chunks_are_not_held_back(service, backends) -> None:
 
 
 def test_an_address_that_is_taken_is_said_and_the_others_work(range_, backends) -> None:
-    taken = socket.create_server((range_.service(), range_.port))
-    free = (range_.service(), range_.port)
+    taken = socket.create_server((range_.services[1], range_.port))
+    free = (range_.services[2], range_.port)
     command = [sys.executable, "-m", "midstream.rehearsal.proxy"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         ends = (backends[0].address,)

@@ -1,0 +1,50 @@
+"""`python -m midstream COMMAND`: hands the arguments to the module of the command."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command: its module has `main(argv) -> exit code`."""
+
+    module: str
+    sentence: str
+
+
+COMMANDS = {
+    "rehearsal": Command(
+        "midstream.rehearsal.command", "a cluster in processes of this machine, to promote and to watch"
+    ),
+}
+USAGE = "usage: python -m midstream COMMAND ...\n\n" + "\n".join(
+    f"  {name:<12} {command.sentence}" for name, command in COMMANDS.items()
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command that the arguments name; its exit code, or 2: no such command, a missing package."""
+    name = argv[0] if argv else ""
+    if name in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if name not in COMMANDS:
+        print(f"no command {name!r}\n{USAGE}" if name else USAGE, file=sys.stderr)
+        return 2
+    try:
+        module = importlib.import_module(COMMANDS[name].module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "midstream":
+            raise
+        print(
+            f"midstream {name} needs the package {error.name}: pip install -r requirements.txt",
+            file=sys.stderr,
+        )
+        return 2
+    exit_code: int = module.main(argv[1:])
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,83 @@
+"""Faults as data: what is broken in a rehearsal, each at the place where it happens in real life."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from midstream.rehearsal.bluegreen import GATES
+from midstream.rehearsal.edits import Edit
+
+FAULTS = Path(__file__).with_name("faults")
+SUFFIX = ".yaml"
+
+
+class FaultError(Exception):
+    """No such fault, or a file that is none; one sentence for the command line."""
+
+
+class ControllerFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the Rollout's controller does wrong."""
+
+    ignore: frozenset[str] = frozenset()  # gates it does not look at
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One fault; several can be in a rehearsal together."""
+
+    name: str
+    sentence: str
+    manifest: tuple[Edit, ...] = ()  # edits of the manifests before they are applied
+    images: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)  # image -> more environment
+    controller: ControllerFault = ControllerFault()
+
+
+def bundled_faults() -> dict[str, Fault]:
+    """The faults that come with the rehearsal, by name."""
+    found = (read_fault(path) for path in sorted(FAULTS.glob(f"*{SUFFIX}")))
+    return {fault.name: fault for fault in found}
+
+
+def find_fault(name: str) -> Fault:
+    """A bundled fault by its name, or any by the path of its file. Raises FaultError."""
+    bundled = bundled_faults()
+    if name in bundled:
+        return bundled[name]
+    if "/" in name or name.endswith(SUFFIX):
+        return read_fault(Path(name))
+    raise FaultError(f"no fault named {name!r}: choose from {', '.join(bundled)}, or give a YAML file")
+
+
+def read_fault(path: Path) -> Fault:
+    """The fault in a YAML file. Raises FaultError."""
+    try:
+        fault = msgspec.yaml.decode(path.read_bytes(), type=Fault)
+    except OSError as error:
+        raise FaultError(f"fault file {path}: {error.strerror}") from None
+    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise FaultError(f"fault file {path}: {first_line}") from None
+    if unknown := fault.controller.ignore - GATES:
+        gates = ", ".join(sorted(GATES))
+        raise FaultError(f"fault file {path}: no gate {', '.join(sorted(unknown))}: choose from {gates}")
+    return fault
+
+
+def manifest_edits(faults: Iterable[Fault]) -> list[Edit]:
+    """All edits of the manifests, in the order of the faults."""
+    return [edit for fault in faults for edit in fault.manifest]
+
+
+def image_environments(faults: Iterable[Fault]) -> dict[str, Mapping[str, str]]:
+    """What the faults add to each image; of two values for one variable the later fault's counts."""
+    added: dict[str, Mapping[str, str]] = {}
+    for fault in faults:
+        for image, env in fault.images.items():
+            added[image] = {**added.get(image, {}), **env}
+    return added
+
+
+def ignored_gates(faults: Iterable[Fault]) -> frozenset[str]:
+    """The gates that the controller does not look at."""
+    return frozenset[str]().union(*(fault.controller.ignore for fault in faults))
