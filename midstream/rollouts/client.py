@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
@@ -169,7 +170,8 @@ class Cluster:
         )  # one stale pooled connection is no outage; a write is never sent twice
         configuration.connection_pool_maxsize = WATCH_CONNECTIONS
         self._api = ApiClient(configuration)
-        self.server: str = configuration.host
+        # Without its path, which is a secret on some servers: this is what reports print.
+        self.server = "://".join(urlsplit(configuration.host)[:2])
         self.in_cluster = in_cluster
 
     @classmethod

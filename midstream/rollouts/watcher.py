@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from midstream.rollouts.client import (
     WATCH_S,
@@ -22,7 +22,7 @@ from midstream.rollouts.client import (
 from midstream.rollouts.marks import read_timeline
 from midstream.rollouts.observation import Observation, OwnPatch, WatchLog
 from midstream.rollouts.sightings import Sightings
-from midstream.rollouts.timeline import Connect, Mark, Timeline, WatchGap
+from midstream.rollouts.timeline import Connect, Mark, MarkName, Timeline, WatchGap
 
 Object: TypeAlias = dict[str, Any]
 
@@ -45,6 +45,12 @@ class Stop(Protocol):
 
     def wait(self, timeout: float) -> object:
         """Wait until it is set, at most this many seconds."""
+
+
+class _Place(NamedTuple):
+    name: MarkName
+    cutover: int
+    pod: str | None
 
 
 class _Line:
@@ -90,7 +96,7 @@ class RolloutWatcher:
         self._connects: list[Connect] = []
         self._gaps: list[WatchGap] = []
         self._sightings: dict[str, Sightings] = defaultdict(Sightings)
-        self._told: set[tuple[object, ...]] = set()
+        self._told: Counter[_Place] = Counter()
         self._timeline: Timeline | None = None  # of the present notes; None: they have grown
 
     def run_kind(self, kind: str, stop: Stop) -> None:
@@ -272,10 +278,21 @@ class RolloutWatcher:
         if self._on_mark is None:
             return
         with self._lock:
-            fresh = [mark for mark in self._read().marks if _identity(mark) not in self._told]
-            self._told.update(_identity(mark) for mark in fresh)
+            fresh = self._untold(self._read().marks)
         for mark in fresh:
             self._on_mark(mark)
+
+    def _untold(self, marks: Iterable[Mark]) -> list[Mark]:
+        """By count, since a mark may learn its revision after it was told."""
+        seen: Counter[_Place] = Counter()
+        fresh = []
+        for mark in marks:
+            place = _Place(mark.name, mark.cutover, mark.pod)
+            seen[place] += 1
+            if seen[place] > self._told[place]:
+                fresh.append(mark)
+        self._told |= seen
+        return fresh
 
     def _read(self) -> Timeline:
         if self._timeline is None:
@@ -290,10 +307,6 @@ class RolloutWatcher:
             connects=tuple(self._connects),
             gaps=tuple(self._gaps),
         )
-
-
-def _identity(mark: Mark) -> tuple[object, ...]:
-    return mark.name, mark.cutover, mark.revision, mark.pod
 
 
 def _slim(item: Object) -> Object:
