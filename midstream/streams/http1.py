@@ -16,9 +16,10 @@ CHUNK_LINE_LIMIT_BYTES = 4_096
 TRAILER_LIMIT_BYTES = 65_536
 
 _START = b"HTTP/1."
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([^\r\n]*))?\Z")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t -~\x80-\xff]*))?\Z")
 _HEAD_END = re.compile(rb"\n\r?\n")  # a lone LF may end a head line: RFC 9112 2.2
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*\Z", re.DOTALL)
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\0\r\n\v\f]*?)[ \t]*\Z")
+_FOLDED = re.compile(rb"[ \t][^\0\r\n\v\f]*\Z")  # obsolete, yet to be read: RFC 9112 5.2
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n\Z")  # RFC 9112 7.1
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 
@@ -294,18 +295,17 @@ class ResponseReader:
     def _parsed(self, block: bytes) -> Head | None:
         first, *lines = [line.removesuffix(b"\r") for line in block.split(b"\n")]
         status = _STATUS_LINE.match(first)
-        if status is None or b"\0" in first:
+        if status is None:
             self._fault = f"the status line is {first[:80]!r}"
             return None
         headers: list[tuple[str, str]] = []
         for line in lines:
-            broken = b"\r" in line or b"\0" in line
-            if line[:1] in (b" ", b"\t") and headers and not broken:  # obsolete folding: RFC 9112 5.2
+            if headers and _FOLDED.match(line):
                 name, value = headers[-1]
                 headers[-1] = (name, f"{value} {line.strip().decode('latin-1')}")
                 continue
             field = _FIELD.match(line)
-            if field is None or broken:
+            if field is None:
                 self._fault = f"header line {len(headers) + 1} is {line[:80]!r}, not NAME: VALUE"
                 return None
             headers.append((field[1].decode("ascii").lower(), field[2].decode("latin-1")))

@@ -24,17 +24,21 @@ class ModelUnknownError(Exception):
     """The server names no model; the message says why, with the next step."""
 
 
-class Prober(Protocol):
-    """What probing needs of a reactor; the tests play a server without sockets."""
+class StreamSource(Protocol):
+    """What learning needs of a reactor; the tests play a server without sockets."""
 
     def observe(self, target: Target, request: StreamRequest, traits: Traits) -> tuple[StreamRecord, Signs]:
         """One stream with what it showed."""
+
+
+class JsonSource(Protocol):
+    """What asking for models needs of a reactor."""
 
     def get_json(self, target: Target, path: str, timeout_s: float) -> tuple[int, object]:
         """Status with decoded body of one GET; OSError, ValueError."""
 
 
-def learn(reactor: Prober, target: Target, api: Api, model: str) -> Traits:
+def learn(reactor: StreamSource, target: Target, api: Api, model: str) -> Traits:
     """The traits of a server, from one whole stream of 16 tokens with the full length contract.
 
     Optional fields are dropped one by one while the server answers 400; those that the answer did not
@@ -53,6 +57,8 @@ def learn(reactor: Prober, target: Target, api: Api, model: str) -> Traits:
         record, signs = _probe(reactor, target, api, model, traits)
     learnt = _learnt(target, record, signs, traits)
     for field in reversed(doubtful):
+        if field == "continuous_usage_stats" and "include_usage" not in learnt.optional:
+            continue  # it would not be sent
         wider = Traits(optional=learnt.optional | {field})
         record, signs = _probe(reactor, target, api, model, wider)
         if record.ending is Ending.COMPLETE:
@@ -60,7 +66,7 @@ def learn(reactor: Prober, target: Target, api: Api, model: str) -> Traits:
     return learnt
 
 
-def first_served_model(reactor: Prober, target: Target, timeout_s: float = 5.0) -> str:
+def first_served_model(reactor: JsonSource, target: Target, timeout_s: float = 5.0) -> str:
     """The first model of GET /v1/models; ModelUnknownError when there is none."""
     path = target.path("models")
     advice = "check the URL or name one with --model"
@@ -77,7 +83,7 @@ def first_served_model(reactor: Prober, target: Target, timeout_s: float = 5.0) 
 
 
 def _probe(
-    reactor: Prober, target: Target, api: Api, model: str, traits: Traits
+    reactor: StreamSource, target: Target, api: Api, model: str, traits: Traits
 ) -> tuple[StreamRecord, Signs]:
     now_ns = time.monotonic_ns()
     request = StreamRequest(

@@ -2,12 +2,13 @@
 
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 
 
 def cut_at(data: bytes, places: list[int]) -> list[bytes]:
     """The pieces between those places."""
     edges = [0, *sorted({place for place in places if 0 < place < len(data)}), len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(edges)]
 
 
 def every_way(data: bytes, seed: int = 7) -> Iterator[list[bytes]]:

@@ -60,7 +60,7 @@ class RawServer:
         self.failures: list[BaseException] = []
         self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
-        self._peers: list[socket.socket] = []
+        self._peers: list[Peer] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
 
     def __enter__(self) -> "RawServer":
@@ -72,11 +72,11 @@ class RawServer:
         self._listener.close()
         for peer in self._peers:
             with suppress(OSError):
-                peer.shutdown(socket.SHUT_RDWR)
+                peer.socket.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
         for peer in self._peers:
-            peer.close()
+            peer.socket.close()
         if self.failures:
             raise self.failures[0]
 
@@ -91,20 +91,21 @@ class RawServer:
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._peers.append(sock)
-            thread = threading.Thread(target=self._play, args=(sock, self.accepted), daemon=True)
+            peer = Peer(sock, self.accepted)
+            self._peers.append(peer)
+            thread = threading.Thread(target=self._play, args=(peer,), daemon=True)
             self.accepted += 1
             self._threads.append(thread)
             thread.start()
 
-    def _play(self, sock: socket.socket, number: int) -> None:
+    def _play(self, peer: Peer) -> None:
         try:
-            self.script(Peer(sock, number))
+            self.script(peer)
         except (BrokenPipeError, ConnectionResetError):
             pass
         except BaseException as failure:  # noqa: BLE001 shown by the test that owns the server
             self.failures.append(failure)
         finally:
             with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
+                peer.socket.shutdown(socket.SHUT_RDWR)
+            peer.socket.close()

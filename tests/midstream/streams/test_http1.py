@@ -184,6 +184,8 @@ def test_request_is_what_h11_reads_as_one():
     server = h11.Connection(h11.SERVER)
     server.receive_data(data)
     head, content, end = server.next_event(), server.next_event(), server.next_event()
+    assert isinstance(head, h11.Request)
+    assert isinstance(content, h11.Data)
     assert (head.method, head.target) == (b"POST", b"/v1/completions")
     assert dict(head.headers) == {b"host": b"h:1", b"x-request-id": b"a", b"content-length": b"2"}
     assert content.data == b"{}"

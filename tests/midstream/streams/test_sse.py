@@ -25,7 +25,8 @@ def reference(data: bytes) -> Seen:
     text = data.decode("utf-8", "replace").removeprefix("\ufeff")
     lines = re.split("\r\n|\r|\n", text)[:-1]  # what no line end closes is no line
     events: Seen = []
-    kind, last_id, content = "", "", []
+    kind, last_id = "", ""
+    content: list[str] = []
     for line in lines:
         if line == "":
             if content:

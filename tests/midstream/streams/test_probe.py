@@ -1,0 +1,170 @@
+import json
+from typing import Any
+
+import pytest
+
+from midstream.streams.exchange import Exchange
+from midstream.streams.probe import ModelUnknownError, first_served_model, learn
+from midstream.streams.request import payload_of
+from midstream.streams.target import Target
+from midstream.streams.traits import NO_SIGN, OPTIONAL_FIELDS, Traits, TraitsUnknownError, UsageShown
+from tests.midstream.streams import wire
+from tests.midstream.streams.streams import DEADLINES, feed
+
+TARGET = Target.parse("http://h:1")
+
+
+class Server:
+    """Answers a payload by `answer(fields) -> bytes`; keeps what it was asked."""
+
+    def __init__(self, answer) -> None:
+        self.answer = answer
+        self.asked: list[dict[str, Any]] = []
+
+    def observe(self, target, request, traits):
+        fields = json.loads(payload_of(request, traits))
+        self.asked.append(fields)
+        exchange = Exchange(request, traits, DEADLINES, opened_ns=0)
+        exchange.connected(1, "", "")
+        exchange.sent(2)
+        feed(exchange, [self.answer(fields)])
+        exchange.eof(10**6)
+        return exchange.record(), exchange.signs
+
+
+def refusal(status: str, message: str) -> bytes:
+    body = json.dumps({"error": {"message": message}}).encode()
+    return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def sent_fields(fields: dict[str, Any]) -> set[str]:
+    return {name for name in OPTIONAL_FIELDS if name in fields or name in fields.get("stream_options", {})}
+
+
+def plain(count: int, finish: str | None, done: bool = True) -> bytes:
+    events: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}]} for _ in range(count)
+    ]
+    events[-1]["choices"][0]["finish_reason"] = finish
+    return wire.response([*events, *(["[DONE]"] if done else [])])
+
+
+def strict(*unknown: str, named: bool = True):
+    """A server that answers 400 to these fields; whether it names one."""
+
+    def answer(fields: dict[str, Any]) -> bytes:
+        wrong = sorted(sent_fields(fields) & set(unknown))
+        if wrong:
+            return refusal("400 Bad Request", f"unknown field {wrong[0]}" if named else "bad request")
+        return wire.whole(fields["max_tokens"])
+
+    return answer
+
+
+PROFILES = {
+    "vLLM": (
+        strict(),
+        {"done": True, "token_ids": True, "usage": UsageShown.CONTINUOUS, "honours_length": True},
+    ),
+    "refuses a field by name": (
+        strict("ignore_eos"),
+        {"optional": frozenset(OPTIONAL_FIELDS) - {"ignore_eos"}},
+    ),
+    "refuses three fields by name": (
+        strict("ignore_eos", "min_tokens", "return_token_ids"),
+        {"optional": frozenset(OPTIONAL_FIELDS) - {"ignore_eos", "min_tokens", "return_token_ids"}},
+    ),
+    "refuses a field without naming it": (
+        strict("min_tokens", named=False),
+        {"optional": frozenset(OPTIONAL_FIELDS) - {"min_tokens"}},
+    ),
+    "refuses all without naming them": (strict(*OPTIONAL_FIELDS, named=False), {"optional": frozenset()}),
+    "ignores ignore_eos": (
+        lambda _: wire.response([*wire.tokens(9, "stop"), wire.closing(9), "[DONE]"]),
+        {"honours_length": False, "finish_reason": True, "done": True},
+    ),
+    "no usage, no ids": (
+        lambda _: plain(16, "length"),
+        {"usage": UsageShown.NONE, "token_ids": False, "honours_length": True},
+    ),
+    "no [DONE]": (lambda _: plain(16, "stop", done=False), {"done": False, "finish_reason": True}),
+    "no finish_reason": (lambda _: plain(16, None), {"done": True, "finish_reason": False}),
+}
+
+
+@pytest.mark.parametrize(("answer", "shown"), PROFILES.values(), ids=PROFILES)
+def test_traits_of_a_wire_profile(answer, shown):
+    traits = learn(Server(answer), TARGET, "completions", "m")
+    assert {name: getattr(traits, name) for name in shown} == shown
+
+
+def test_the_probe_asks_for_the_full_contract_of_16_tokens():
+    server = Server(strict())
+    learn(server, TARGET, "completions", "m")
+    assert len(server.asked) == 1
+    assert sent_fields(server.asked[0]) == set(OPTIONAL_FIELDS)
+    assert (server.asked[0]["max_tokens"], server.asked[0]["min_tokens"]) == (16, 16)
+
+
+def test_422_is_a_refusal_of_fields_too():
+    def answer(fields: dict[str, Any]) -> bytes:
+        return refusal("422 Unprocessable", "ignore_eos") if "ignore_eos" in fields else wire.whole(16)
+
+    assert "ignore_eos" not in learn(Server(answer), TARGET, "chat", "m").optional
+
+
+HOPELESS = {
+    "no sign": (plain(16, None, done=False), NO_SIGN),
+    "cut": (wire.HEAD + wire.body(wire.tokens(5, None)), NO_SIGN),
+    "aborted": (wire.response([wire.token(1, finish="abort"), "[DONE]"]), NO_SIGN),
+    "error event": (wire.response([{"error": {"message": "x"}}, "[DONE]"]), NO_SIGN),
+    "always 400": (refusal("400 Bad Request", "too long"), "400 Bad Request: too long"),
+    "404": (refusal("404 Not Found", "no model m"), "404 Not Found: no model m"),
+    "JSON": (
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}",
+        "no event stream",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), HOPELESS.values(), ids=HOPELESS)
+def test_no_traits_without_a_whole_stream(data, words):
+    with pytest.raises(TraitsUnknownError, match=words):
+        learn(Server(lambda _: data), TARGET, "completions", "m")
+
+
+class Models:
+    def __init__(self, answer) -> None:
+        self.answer = answer
+
+    def get_json(self, target, path, timeout_s):
+        assert path == "/v1/models"
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_first_served_model():
+    assert first_served_model(Models((200, {"data": [{"id": "rev-a"}, {"id": "tiny"}]})), TARGET) == "rev-a"
+
+
+NO_MODEL = {
+    "unreachable": ConnectionRefusedError("refused"),
+    "not JSON": ValueError("no JSON"),
+    "error": (500, {"error": "x"}),
+    "no list": (200, {"data": {}}),
+    "empty list": (200, {"data": []}),
+    "no name": (200, {"data": [{"id": None}]}),
+    "no object": (200, []),
+}
+
+
+@pytest.mark.parametrize("answer", NO_MODEL.values(), ids=NO_MODEL)
+def test_no_model_says_what_to_do(answer):
+    with pytest.raises(ModelUnknownError, match="--model"):
+        first_served_model(Models(answer), TARGET)
+
+
+def test_unknown_traits_demand_nothing():
+    assert Traits().missing != ()
+    assert Traits().optional == frozenset(OPTIONAL_FIELDS)
