@@ -13,11 +13,6 @@ def time_text(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def micro_time_text(at: datetime) -> str:
-    """`metav1.MicroTime`: six digits, as Leases and Events carry it."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def parse_time(text: str) -> datetime:
     """The instant a Time or MicroTime names; ValueError when it is none."""
     at = datetime.fromisoformat(text)

@@ -85,6 +85,13 @@ def test_first_deployment_is_not_paused():
     assert "pauseConditions" not in cluster.status
 
 
+def test_first_revision_is_stable_before_it_serves():
+    cluster = Cluster()
+    cluster.settle()
+    assert cluster.status["stableRS"] == cluster.hash_of("engine:1")
+    assert cluster.phase[0] == "Progressing"
+
+
 def test_status_of_a_healthy_rollout_has_argos_fields():
     cluster = Cluster().deployed()
     current = cluster.hash_of("engine:1")
@@ -181,6 +188,16 @@ def test_auto_promotion_says_when_it_is_due():
     assert cluster.rollouts.sync() == cluster.now + timedelta(seconds=20)
 
 
+@pytest.mark.parametrize("aborted", [False, True], ids=["paused", "aborted"])
+def test_another_template_forgets_pause_and_abort(aborted):
+    cluster = Cluster().paused()
+    if aborted:
+        cluster.patch_status(abort=True)
+    cluster.set_image("engine:3")
+    assert cluster.phase == ("Progressing", "active service cutover pending")
+    assert not {"pauseConditions", "controllerPause", "abort", "abortedAt"} & cluster.status.keys()
+
+
 def test_paused_spec_holds_both_services():
     cluster = Cluster().deployed()
     cluster.patch_spec(paused=True)
@@ -255,6 +272,19 @@ def test_edited_deadline_moves_the_scale_down():
     cluster.advance(60)
     assert size(cluster, "engine:1") == 2
     cluster.advance(30)
+    assert size(cluster, "engine:1") == 0
+
+
+def test_revision_that_a_service_selects_is_never_scaled_down():
+    cluster = Cluster().promoted()
+    cluster.set_ready(cluster.pods("engine:2")[0], False)  # so that the Service is not put back
+    cluster.settle()
+    old = {"rollouts-pod-template-hash": cluster.hash_of("engine:1")}
+    cluster.store.edit("services", NS, "vllm", lambda obj: obj["spec"]["selector"].update(old))
+    cluster.advance(60)
+    assert size(cluster, "engine:1") == 2
+    cluster.start_pods()
+    assert cluster.selected() == cluster.hash_of("engine:2")
     assert size(cluster, "engine:1") == 0
 
 
@@ -355,6 +385,31 @@ def test_abort_before_the_cutover_keeps_the_old_revision():
     assert (size(cluster, "engine:2"), size(cluster, "engine:1")) == (0, 2)
 
 
+def test_aborted_revision_stays_until_the_stable_one_can_carry_everything():
+    cluster = Cluster().paused()
+    cluster.set_ready(cluster.pods("engine:1")[0], False)
+    cluster.settle()
+    cluster.patch_status(abort=True)
+    cluster.advance(60)
+    assert (size(cluster, "engine:2"), deadline(cluster, "engine:2")) == (2, None)
+    cluster.start_pods()
+    assert deadline(cluster, "engine:2") is not None
+
+
+def test_abort_delay_of_zero_means_never():
+    cluster = Cluster(rollout(abortScaleDownDelaySeconds=0)).paused()
+    cluster.patch_status(abort=True)
+    cluster.advance(86_400)
+    assert size(cluster, "engine:2") == 2
+
+
+def test_aborted_rollout_that_is_paused_by_hand_stays_degraded():
+    cluster = Cluster().paused()
+    cluster.patch_status(abort=True)
+    cluster.patch_spec(paused=True)
+    assert cluster.phase[1].startswith("RolloutAborted: ")
+
+
 def test_retry_after_an_abort_pauses_again():
     cluster = Cluster().paused()
     cluster.patch_status(abort=True)
@@ -388,11 +443,15 @@ def test_abort_right_after_the_cutover_turns_back_only_when_saturated(ready, bac
         sync()
     cluster.patch_status(abort=True)
     assert cluster.selected() == cluster.hash_of(back_to)
+    assert cluster.status["stableRS"] == cluster.hash_of("engine:1")
+    assert cluster.phase[0] == "Degraded"
 
 
 def test_abort_after_the_promotion_is_taken_back():
     cluster = Cluster().promoted()
+    cluster.events()
     cluster.patch_status(abort=True)
+    assert {event.plural for event in cluster.events()} == {"rollouts"}  # nothing else was touched
     assert cluster.selected() == cluster.hash_of("engine:2")
     assert cluster.phase == ("Healthy", "")
     assert "abort" not in cluster.status
@@ -416,6 +475,14 @@ def test_changed_replicas_hold_the_cutover_until_they_are_available():
     cluster.promote()
     assert cluster.selected() == cluster.hash_of("engine:1")
     assert (size(cluster, "engine:1"), size(cluster, "engine:2")) == (3, 3)
+
+
+def test_pass_over_changed_replicas_scales_and_does_nothing_else():
+    cluster = Cluster().paused()
+    cluster.store.edit("rollouts", NS, "vllm", lambda obj: obj["status"].pop("pauseConditions"), status=True)
+    cluster.rollouts.sync()  # tells of the resume: the cutover would come next
+    cluster.store.edit("rollouts", NS, "vllm", lambda obj: obj["spec"].update(replicas=3))
+    assert {(verb, plural) for verb, plural, _ in writes(cluster)} == {("patch", "replicasets")}
 
 
 def test_changed_replicas_of_a_healthy_rollout():

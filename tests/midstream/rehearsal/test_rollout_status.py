@@ -112,6 +112,21 @@ def test_degraded_rollout_recovers_when_its_pods_come_up():
     assert cluster.phase == ("Paused", "BlueGreenPause")
 
 
+def test_scale_down_that_is_still_due_does_not_count():
+    source = rollout(scaleDownDelaySeconds=100)
+    source["spec"]["progressDeadlineSeconds"] = 60
+    cluster = Cluster(source).promoted()
+    cluster.set_image("engine:3")
+    cluster.advance(70)
+    assert cluster.phase[0] == "Progressing"
+    cluster.advance(30)
+    cluster.finish_pods()  # the old pods' end is progress: the deadline starts anew
+    cluster.advance(60)
+    assert cluster.phase[0] == "Progressing"
+    cluster.advance(1)
+    assert cluster.phase[0] == "Degraded"
+
+
 def test_paused_time_does_not_count():
     source = rollout()
     source["spec"]["progressDeadlineSeconds"] = 60
