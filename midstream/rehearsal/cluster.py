@@ -108,12 +108,14 @@ class ApiServer:
         """Serve until cancelled."""
         config = uvicorn.Config(
             self._serve,
+            interface="asgi3",
             loop="asyncio",
             http="httptools",
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             timeout_keep_alive=600,  # clients pool connections: a close would meet their next request
         )
         await _Server(config).serve(sockets=[self._socket])

@@ -1,0 +1,102 @@
+"""Services: their addresses, and which pods a new connection may go to."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from midstream.rehearsal.proxy import Route, Routes
+from midstream.rehearsal.services import SYNC_PERIOD, ServiceController, endpoints_of
+from midstream.rehearsal.store import Object, Store
+
+NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+READY = {"ready": True, "serving": True, "terminating": False}
+STARTING = {"ready": False, "serving": False, "terminating": False}
+DRAINING = {"ready": False, "serving": True, "terminating": True}
+STUCK = {"ready": False, "serving": False, "terminating": True}
+
+
+def service(name: str = "s", **spec: object) -> Object:
+    metadata = {"name": name, "namespace": "ns"}
+    return {"metadata": metadata, "spec": {"ports": [{"name": "http", "port": 80}], **spec}}
+
+
+def slice_of(name: str, *endpoints: Object, port: int = 8000) -> Object:
+    return {
+        "metadata": {
+            "name": f"{name}-x",
+            "namespace": "ns",
+            "labels": {"kubernetes.io/service-name": name},
+        },
+        "ports": [{"name": "http", "port": port}],
+        "endpoints": [
+            {"addresses": [f"127.1.1.{number}"], "conditions": conditions}
+            for number, conditions in enumerate(endpoints)
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("conditions", "chosen"),
+    [
+        pytest.param([], [], id="no endpoints"),
+        pytest.param([READY, READY], [0, 1], id="all ready"),
+        pytest.param([READY, STARTING, DRAINING], [0], id="ready ones alone"),
+        pytest.param(
+            [STARTING, DRAINING, STUCK], [1], id="the terminating one that serves, when none is ready"
+        ),
+        pytest.param([STARTING, STUCK], [], id="none that serves"),
+    ],
+)
+def test_a_new_connection_goes_to(conditions, chosen) -> None:
+    slices = [slice_of("s", *conditions), slice_of("other", READY, port=9)]
+    assert endpoints_of(service(), "http", slices) == tuple((f"127.1.1.{n}", 8000) for n in chosen)
+
+
+class Controlled:
+    def __init__(self, addresses: tuple[str, ...] = ("127.1.1.2", "127.1.1.3")) -> None:
+        self.store, self.sent, self.at = Store(), list[Routes](), NOON
+        self.controller = ServiceController(
+            self.store, addresses=addresses, send=self.sent.append, now=lambda: self.at
+        )
+
+    def spec(self, name: str) -> Object:
+        found = self.store.get("services", "ns", name)
+        assert found
+        return found
+
+
+def test_services_get_addresses_that_clients_of_a_load_balancer_reach() -> None:
+    here = Controlled()
+    here.store.create("services", service("a", type="LoadBalancer"))
+    here.store.create("services", service("b"))
+    here.controller.sync()
+    assert here.spec("a")["spec"]["clusterIP"] == "127.1.1.2"
+    assert here.spec("a")["status"] == {"loadBalancer": {"ingress": [{"ip": "127.1.1.2"}]}}
+    assert here.spec("b")["spec"]["clusterIP"] == "127.1.1.3"
+    assert here.spec("b")["status"] == {}
+
+
+def test_an_address_is_kept_for_life_and_given_again_after_it() -> None:
+    here = Controlled(("127.1.1.2",))
+    here.store.create("services", service("a"))
+    here.controller.sync()
+    here.store.create("services", service("b"))
+    here.controller.sync()
+    assert "clusterIP" not in here.spec("b")["spec"]
+    here.store.delete("services", "ns", "a")
+    here.controller.sync()
+    assert here.spec("b")["spec"]["clusterIP"] == "127.1.1.2"
+
+
+def test_routes_are_sent_when_they_change_and_no_faster_than_kube_proxy() -> None:
+    here = Controlled()
+    here.store.create("services", service())
+    assert here.controller.sync() is None
+    assert here.controller.sync() is None
+    assert here.sent == [{"ns/s:http": Route(("127.1.1.2", 80), ())}]
+    here.store.create("endpointslices", slice_of("s", READY))
+    here.at = NOON + timedelta(milliseconds=200)
+    assert here.controller.sync() == NOON + SYNC_PERIOD
+    here.at = NOON + SYNC_PERIOD
+    assert here.controller.sync() is None
+    assert here.sent[1:] == [{"ns/s:http": Route(("127.1.1.2", 80), (("127.1.1.0", 8000),))}]
