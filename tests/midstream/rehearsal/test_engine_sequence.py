@@ -89,6 +89,14 @@ def test_a_stop_string_cuts_the_text_where_it_first_stands(key: int, stops: list
         assert not any(stop in text for stop in stops)
 
 
+@given(KEYS, st.integers(0, 60), st.integers(1, 9))
+def test_a_stop_string_is_found_across_tokens(key: int, begins: int, size: int) -> None:
+    text = whole(deltas(key, Sampling(max_tokens=40, ignore_eos=True)))
+    stop = text[begins : begins + size]
+    found = deltas(key, Sampling(max_tokens=40, ignore_eos=True, stop=(stop,)))
+    assert (whole(found), found[-1].stop_reason) == (text[: text.index(stop)], stop)
+
+
 def test_an_abort_hands_out_the_text_held_back() -> None:
     sequence = Sequence(1, (5,), Sampling(max_tokens=9, ignore_eos=True, stop=("x" * 50,)))
     assert sequence.step().text == ""

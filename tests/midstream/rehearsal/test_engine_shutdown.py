@@ -56,10 +56,11 @@ def test_an_aborted_answer_that_does_not_stream_says_so() -> None:
         wait_until(lambda: running.metric(COUNTS.format("generation_tokens_total")) > 0)
         running.process.terminate()
         wire = read(connection.read_to_end())
-        (choice,) = wire.body["choices"]
+        body = wire.body
+        (choice,) = body["choices"]
         assert choice["finish_reason"] == "abort"
         choice["finish_reason"] = "length"
-        assert shape(wire.body) == shape(capture("chat-not-streaming").body)
+        assert shape(body) == shape(capture("chat-not-streaming").body)
         assert running.wait() == 0
 
 
