@@ -1,0 +1,124 @@
+"""Whether the streams that met a cutover and the end of its old pods came through whole."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from midstream.checks.check import Answer, Status, at_most, bound, no_cutover, percent, seconds
+from midstream.checks.doubt import is_doubtful
+from midstream.cohorts import Cohort, Cohorts, Member, Place, pod_marks
+from midstream.rollouts.timeline import Cutover, MarkName
+from midstream.run import Run
+from midstream.streams.ending import Outcome
+from midstream.streams.record import Lane
+
+
+class _Losses(NamedTuple):
+    """How the streams of one cohort fared."""
+
+    whole: int  # complete, and certainly of the cohort
+    proven: int  # lost
+    doubtful: int  # lost at a limit of ours that own delay may have made pass, or ended by us
+
+
+def _losses(members: Iterable[Member], run: Run) -> _Losses:
+    whole = proven = doubtful = 0
+    for member in members:
+        match member.stream.outcome:
+            case Outcome.COMPLETE:
+                whole += member.stream.lane is Lane.MAIN
+            case Outcome.OURS:
+                doubtful += 1
+            case Outcome.LOST if is_doubtful(member.stream, run):
+                doubtful += 1
+            case Outcome.LOST:
+                proven += 1
+            case Outcome.REFUSED:
+                pass  # it never began: error rate and reachability count it
+    return _Losses(whole, proven, doubtful)
+
+
+def crossing_lost(run: Run, cohorts: Cohorts) -> Answer:
+    """Streams lost among those open at T8 on the old revision.
+
+    Losses count on either lane; enough streams must have crossed on the main lane. Those still open
+    without a record could be losses.
+    """
+    limit = f"<= {run.limits.max_crossing_lost} lost of >= {run.limits.min_crossing}"
+    if not run.timeline.cutovers:
+        return no_cutover(run, limit)
+    losses = _losses(cohorts.of(Cohort.CROSSING), run)
+    crossed = min(_surely_crossed(cohorts, cutover) for cutover in run.timeline.cutovers)
+    unknown = losses.doubtful + run.ledger.still_open
+    status = at_most(losses.proven, losses.proven + unknown, run.limits.max_crossing_lost)
+    why = f"{losses.proven} of {losses.whole + losses.proven} crossing streams were lost"
+    if status is Status.INCONCLUSIVE:
+        why += f", and {unknown} more ended by our own doing or delay"
+    elif status is Status.PASS and crossed < run.limits.min_crossing:
+        status, why = Status.INCONCLUSIVE, _too_few_crossed(crossed, run)
+    return Answer(
+        status,
+        f"{losses.proven} lost of {losses.whole + losses.proven}",
+        limit,
+        why,
+        "; ".join(f"T8 by {cutover.at.source}" for cutover in run.timeline.cutovers),
+    )
+
+
+def _surely_crossed(cohorts: Cohorts, cutover: Cutover) -> int:
+    """Main-lane streams, whole or lost, that crossed however T8's uncertainty is read."""
+    place = Place(Cohort.CROSSING, cutover.number)
+    return sum(
+        place in member.certain
+        and member.stream.lane is Lane.MAIN
+        and member.stream.outcome in (Outcome.COMPLETE, Outcome.LOST)
+        for member in cohorts.members
+    )
+
+
+def _too_few_crossed(crossed: int, run: Run) -> str:
+    needed = run.limits.min_crossing
+    return (
+        f"{crossed} streams crossed the cutover, fewer than {needed}, which bound the loss rate at "
+        f"{percent(bound(needed))}: raise -u to {needed} or more (each user holds one stream)"
+    )
+
+
+def at_sigterm(run: Run, cohorts: Cohorts) -> Answer:
+    """Streams lost among those open on the old revision when its pod was told to end."""
+    limit = "0 lost" + (" of >= 1" if run.limits.require_drain else "")
+    if not run.timeline.cutovers:
+        return no_cutover(run, limit)
+    losses = _losses(cohorts.of(Cohort.AT_SIGTERM), run)
+    sources = {
+        mark.source
+        for cutover in run.timeline.cutovers
+        for mark in pod_marks(run.timeline, MarkName.T13, cutover)
+    }
+    answer = Answer(
+        at_most(losses.proven, losses.proven + losses.doubtful, 0),
+        f"{losses.proven} lost of {losses.whole + losses.proven}",
+        limit,
+        f"{losses.proven} of {losses.whole + losses.proven} streams open at SIGTERM were lost",
+        "; ".join(f"T13 by {source}" for source in sorted(sources)),
+    )
+    if answer.status is Status.INCONCLUSIVE:
+        more = f", and {losses.doubtful} more ended by our own doing or delay"
+        return answer._replace(why=answer.why + more)
+    if losses.whole or losses.proven:
+        return answer
+    return answer._replace(
+        status=Status.INCONCLUSIVE if run.limits.require_drain else Status.NOT_EXAMINED,
+        why="no stream was open at SIGTERM, so nothing is known of the drain: "
+        f"raise --stream-seconds or --sigterm-streams ({_longest_proven(run, cohorts)})",
+    )
+
+
+def _longest_proven(run: Run, cohorts: Cohorts) -> str:
+    after_ns = [
+        member.stream.end_ns - run.timeline.cutovers[0].at.seen_ns
+        for member in cohorts.of(Cohort.CROSSING)
+        if member.stream.outcome is Outcome.COMPLETE
+    ]
+    if not after_ns:
+        return "no stream was proven to outlive the cutover"
+    return f"the longest one was whole {seconds(max(after_ns))} after the cutover"

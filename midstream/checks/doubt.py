@@ -1,0 +1,34 @@
+"""Where our own delay may have made what looks like the service's fault."""
+
+from midstream.cohorts import NS_PER_S
+from midstream.run import Run
+from midstream.streams.ending import Ending
+from midstream.streams.record import StreamRecord
+
+OWN_DELAY_SHARE = 0.2  # of the limit that ended a stream (design 6)
+
+
+def is_doubtful(stream: StreamRecord, run: Run) -> bool:
+    """Whether our own delay may have made a limit of ours pass.
+
+    Only endings by a limit can be doubtful: when our loop was late by more than 20 % of that limit
+    during the stream's last wait. What the server wrote itself stays its own.
+    """
+    limit_s = run.deadlines.limit_s(stream.ending)
+    if limit_s is None:
+        return False
+    since_ns = last_wait_ns(stream)
+    late_ns = sum(
+        max(0, min(spell.to_ns, stream.end_ns) - max(spell.from_ns, since_ns)) for spell in run.late
+    )
+    return late_ns > OWN_DELAY_SHARE * limit_s * NS_PER_S
+
+
+def last_wait_ns(stream: StreamRecord) -> int:
+    """When the wait began whose limit ended the stream: its last sign of life, or its start."""
+    begun = {
+        Ending.STALLED: stream.last_token_ns,
+        Ending.NO_FIRST_TOKEN: stream.headers_ns,
+        Ending.NO_HEADERS: stream.sent_ns,
+    }.get(stream.ending)
+    return stream.opened_ns if begun is None else begun

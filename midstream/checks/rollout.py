@@ -1,0 +1,99 @@
+"""Whether the Rollout did what a clean promotion does."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from midstream.checks.check import Answer, Status, is_unfit, no_cutover, seconds
+from midstream.cohorts import NS_PER_S, Cohorts, pod_marks
+from midstream.rollouts.timeline import MarkName
+from midstream.run import Run
+
+# A fast rollback takes about 1 s (facts 4): what fits into a shorter gap cannot have been there and back.
+UNSEEN_S = 1.0
+JUDGED_KINDS = frozenset({"rollouts", "services", "pods"})  # those that the checks on a rollout rest on
+
+
+def preview(run: Run, _: Cohorts) -> Answer:
+    """Whether the new revision streamed well before its promotion."""
+    limit = "fit"
+    if run.preview is None:
+        return Answer(Status.NOT_EXAMINED, "none", limit, "the new revision was not validated")
+    evidence = f"{run.preview.streams} streams through the preview Service"
+    if run.preview.fit is None:
+        return Answer(Status.NOT_EXAMINED, "not reached", limit, run.preview.why)
+    if run.preview.fit:
+        return Answer(Status.PASS, "fit", limit, "the new revision streamed well", evidence)
+    promoted = "but promoted" if run.timeline.cutovers else "not promoted"
+    return Answer(Status.FAIL, "unfit", limit, f"new revision unfit, {promoted}: {run.preview.why}", evidence)
+
+
+class _Finding(NamedTuple):
+    status: Status
+    words: str
+
+
+# What an event means once the cutover was seen; before it, nothing of ours was tested yet.
+_FAILS_AFTER_CUTOVER = frozenset({"aborted", "degraded", "switched_back"})
+
+
+def rollout(run: Run, _: Cohorts) -> Answer:
+    """Whether the promotion went through, and was seen doing so without a gap."""
+    limit = "promoted, old pods gone, seen throughout"
+    if not run.timeline.cutovers and is_unfit(run):
+        return no_cutover(run, limit)
+    findings = [*_event_findings(run), *_drain_findings(run), *_gap_findings(run)]
+    for status in (Status.FAIL, Status.INCONCLUSIVE):
+        words = [finding.words for finding in findings if finding.status is status]
+        if words:
+            return Answer(status, words[0], limit, "; ".join(words), "watches of the Rollout")
+    cutovers = ", ".join(f"{cutover.old} -> {cutover.new}" for cutover in run.timeline.cutovers)
+    return Answer(Status.PASS, cutovers, limit, f"promoted {cutovers}", "watches of the Rollout")
+
+
+def _event_findings(run: Run) -> Iterator[_Finding]:
+    cutovers = run.timeline.cutovers
+    if not cutovers:
+        yield _Finding(Status.INCONCLUSIVE, "no cutover was seen")
+    for event in run.timeline.events:
+        after = bool(cutovers) and event.seen_ns > cutovers[0].at.seen_ns
+        status = Status.FAIL if after and event.what in _FAILS_AFTER_CUTOVER else Status.INCONCLUSIVE
+        when = "after" if after else "before"
+        detail = f" ({event.detail})" if event.detail else ""
+        yield _Finding(status, f"{event.what.replace('_', ' ')} {when} the cutover{detail}")
+
+
+def _drain_findings(run: Run) -> Iterator[_Finding]:
+    for cutover in run.timeline.cutovers:
+        left = [pod for pod in cutover.old_pods if run.timeline.of_pod(MarkName.T14, pod) is None]
+        if run.budget is not None and run.budget.scale_down_delay_s is None and left:
+            yield _Finding(
+                Status.INCONCLUSIVE,
+                "scaleDownDelaySeconds is 0, so the old pods stay for ever: the drain was not judged",
+            )
+        elif left:
+            yield _Finding(
+                Status.INCONCLUSIVE,
+                f"the end of {', '.join(left)} was not seen (T14): raise --drain-limit",
+            )
+        elif not cutover.old_pods:
+            yield _Finding(Status.INCONCLUSIVE, f"no pod of {cutover.old} was seen, so none to drain")
+
+
+def _gap_findings(run: Run) -> Iterator[_Finding]:
+    for cutover in run.timeline.cutovers:
+        ends = [mark.seen_ns for mark in pod_marks(run.timeline, MarkName.T14, cutover)]
+        last_ns = max(ends, default=run.stopped_ns)
+        for gap in run.timeline.gaps:
+            meets = gap.from_ns <= last_ns and gap.to_ns >= cutover.at.not_before_ns
+            if gap.kind in JUDGED_KINDS and meets and gap.length_ns > UNSEEN_S * NS_PER_S:
+                yield _Finding(
+                    Status.INCONCLUSIVE,
+                    f"{gap.kind} went unwatched for {seconds(gap.length_ns)} from T8 to T14 ({gap.why})",
+                )
+
+
+def second_witness(_: Run, __: Cohorts) -> Answer:
+    """Whether the engine's own count agrees with ours."""
+    return Answer(
+        Status.NOT_EXAMINED, "none", "agrees", "neither engine metrics nor logs of the old pods were read"
+    )

@@ -1,0 +1,30 @@
+"""The one value that every renderer takes."""
+
+import msgspec
+
+from midstream.cohorts import Cohorts, Row, read_cohorts, table
+from midstream.metrics import Metrics, read_metrics
+from midstream.run import Run
+from midstream.verdict import Verdict
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A run with all that was derived from it."""
+
+    run: Run
+    verdict: Verdict
+    cohorts: Cohorts
+    cohort_table: tuple[Row, ...]
+    metrics: Metrics
+
+
+def read_report(run: Run, verdict: Verdict) -> Report:
+    """Derive what a report shows; the verdict is taken as it was given, never judged again."""
+    cohorts = read_cohorts(run)
+    return Report(
+        run=run,
+        verdict=verdict,
+        cohorts=cohorts,
+        cohort_table=table(cohorts),
+        metrics=read_metrics(run, cohorts),
+    )
