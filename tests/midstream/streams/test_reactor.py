@@ -180,7 +180,7 @@ def test_silence_ends_at_its_limit(script, deadlines, ending):
     with running(deadlines) as reactor, RawServer(script) as server:
         record = one_stream(reactor, server)
     assert record.ending is ending
-    assert record.end_ns - record.opened_ns >= 300_000_000
+    assert 300_000_000 <= record.end_ns - record.opened_ns < 10 * NS_PER_S  # its own limit, no other
 
 
 def test_a_late_loop_reads_what_came_in_time_before_it_judges():
