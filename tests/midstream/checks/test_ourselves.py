@@ -1,0 +1,144 @@
+import pytest
+from msgspec import structs
+
+from midstream.checks.check import Status
+from midstream.checks.ourselves import baseline, ledger, ourselves, script
+from midstream.cohorts import read_cohorts
+from midstream.rollouts.timeline import Timeline
+from midstream.run import LedgerCount, PreviewFinding, ScriptEnd, State
+from midstream.streams.ending import Ending
+from tests.midstream.builders import run, streams
+
+PASS, INCONCLUSIVE, NOT_EXAMINED = Status.PASS, Status.INCONCLUSIVE, Status.NOT_EXAMINED
+
+
+def ask(question, records=None, **changes):
+    asked = run(records, **changes)
+    return question(asked, read_cohorts(asked))
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_script_that_did_not_finish_names_its_state_and_the_next_step(state):
+    answer = ask(script, script=ScriptEnd(state=state, reason="it waited for the pods"))
+    assert answer.status is INCONCLUSIVE
+    assert answer.why.startswith(f"stopped in state {state}: it waited for the pods. Next: ")
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "words"),
+    [
+        pytest.param(
+            ScriptEnd(state=State.DONE, reason="", finished=True), PASS, "all its states", id="finished"
+        ),
+        pytest.param(
+            ScriptEnd(state=State.DRAIN, reason="-t was reached", interrupted=True),
+            INCONCLUSIVE,
+            "stopped in state drain: -t was reached. Next: let the test run to its end",
+            id="interrupted",
+        ),
+        pytest.param(
+            ScriptEnd(state=State.DRAIN, reason="", finished=True, crash="KeyError: 'x'"),
+            INCONCLUSIVE,
+            "KeyError",
+            id="a part of ours failed",
+        ),
+    ],
+)
+def test_the_script(end, status, words):
+    answer = ask(script, script=end)
+    assert answer.status is status
+    assert words in answer.why
+
+
+def test_a_script_that_refused_an_unfit_revision_stopped_as_it_should():
+    unfit = PreviewFinding(fit=False, why="garbage")
+    end = ScriptEnd(state=State.PREVIEW, reason="new revision unfit")
+    assert ask(script, preview=unfit, script=end).status is NOT_EXAMINED
+
+
+@pytest.mark.parametrize(
+    ("books", "status"),
+    [
+        pytest.param(LedgerCount(opened=80, closed=80, still_open=0), PASS, id="all closed"),
+        pytest.param(LedgerCount(opened=82, closed=80, still_open=2), PASS, id="two known to be open"),
+        pytest.param(LedgerCount(opened=81, closed=80, still_open=0), INCONCLUSIVE, id="one vanished"),
+        pytest.param(LedgerCount(opened=79, closed=80, still_open=0), INCONCLUSIVE, id="one never opened"),
+        pytest.param(
+            LedgerCount(opened=81, closed=81, still_open=0), INCONCLUSIVE, id="one closed without a record"
+        ),
+        pytest.param(
+            LedgerCount(opened=80, closed=80, still_open=0, workers_lost=("w2",)),
+            INCONCLUSIVE,
+            id="a worker lost",
+        ),
+    ],
+)
+def test_the_ledger(books, status):
+    assert ask(ledger, ledger=books).status is status
+
+
+EARLY = {"at": 70.0, "lasts": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("records", "changes", "status"),
+    [
+        pytest.param(streams(20, **EARLY), {}, PASS, id="well before the trigger"),
+        pytest.param((), {}, PASS, id="streams longer than the baseline"),
+        pytest.param(
+            (*streams(19, **EARLY), *streams(1, Ending.RESET, **EARLY)), {}, PASS, id="at the limit"
+        ),
+        pytest.param(
+            (*streams(18, **EARLY), *streams(2, Ending.RESET, **EARLY)), {}, INCONCLUSIVE, id="beyond"
+        ),
+        pytest.param(streams(2, Ending.RESET), {}, PASS, id="losses after the trigger"),
+        pytest.param((), {"baseline_ns": None}, INCONCLUSIVE, id="no baseline"),
+        pytest.param(
+            (),
+            {"script": ScriptEnd(state=State.BASELINE, reason="2 of 9 lost", baseline_failed=True)},
+            INCONCLUSIVE,
+            id="the script saw it fail",
+        ),
+        pytest.param(
+            (),
+            {"baseline_ns": None, "preview": PreviewFinding(fit=False), "timeline": Timeline()},
+            NOT_EXAMINED,
+            id="no baseline, and no promotion either",
+        ),
+    ],
+)
+def test_the_baseline(records, changes, status):
+    assert ask(baseline, records, **changes).status is status
+
+
+FAILED = ScriptEnd(state=State.DONE, reason="", finished=True, crash="ValueError: x")
+
+
+@pytest.mark.parametrize(
+    ("records", "changes", "status"),
+    [
+        pytest.param(streams(100), {}, PASS, id="no ending of our own"),
+        pytest.param(
+            (*streams(95), *streams(5, Ending.CLIENT_ERROR)), {}, PASS, id="too few to hide a failure"
+        ),
+        pytest.param(
+            (*streams(94), *streams(6, Ending.CLIENT_ERROR)), {}, INCONCLUSIVE, id="enough to hide one"
+        ),
+        pytest.param(
+            (*streams(95), *streams(4, Ending.RESET), *streams(2, Ending.CREDENTIAL)),
+            {},
+            INCONCLUSIVE,
+            id="enough together with the service's own",
+        ),
+        pytest.param((*streams(9), *streams(90, Ending.CUT)), {}, PASS, id="streams stopped at the end"),
+        pytest.param(streams(9), {"script": FAILED}, INCONCLUSIVE, id="a part of ours failed"),
+        pytest.param((), {}, PASS, id="no streams: the rates say so"),
+    ],
+)
+def test_ourselves(records, changes, status):
+    assert ask(ourselves, records, **changes).status is status
+
+
+def test_the_limit_is_the_users_own():
+    limits = structs.replace(run().limits, max_error_rate=0.5)
+    assert ask(ourselves, (*streams(6), *streams(4, Ending.CLIENT_ERROR)), limits=limits).status is PASS

@@ -1,0 +1,108 @@
+import pytest
+from msgspec import structs
+
+from midstream.checks.check import Status
+from midstream.checks.rollout import preview, rollout, second_witness
+from midstream.cohorts import read_cohorts
+from midstream.rollouts.timeline import MarkName, RolloutEvent, Timeline, WatchGap
+from midstream.run import PreviewFinding
+from tests.midstream.builders import BUDGET, ns, run, timeline
+
+PASS, FAIL, INCONCLUSIVE, NOT_EXAMINED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_EXAMINED
+
+
+def ask(question, **changes):
+    asked = run(**changes)
+    return question(asked, read_cohorts(asked))
+
+
+def event(what, at):
+    return {"timeline": timeline(events=(RolloutEvent(what=what, seen_ns=ns(at), source="watch"),))}
+
+
+def gap(kind, since, until):
+    found = WatchGap(kind=kind, from_ns=ns(since), to_ns=ns(until), why="410")
+    return {"timeline": timeline(gaps=(found,))}
+
+
+NEVER_SCALED_DOWN = structs.replace(BUDGET, scale_down_delay_s=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        pytest.param({}, PASS, "promoted", id="promoted and drained"),
+        pytest.param(event("aborted", 101), FAIL, "aborted after", id="aborted after the cutover"),
+        pytest.param(event("degraded", 101), FAIL, "degraded after", id="degraded after the cutover"),
+        pytest.param(event("switched_back", 110), FAIL, "switched back", id="switched back"),
+        pytest.param(event("degraded", 99), INCONCLUSIVE, "before", id="degraded before the cutover"),
+        pytest.param(event("aborted", 99.99), INCONCLUSIVE, "before", id="aborted within T8's uncertainty"),
+        pytest.param(
+            event("unexpected_cutover", 110), INCONCLUSIVE, "unexpected", id="a cutover nobody asked for"
+        ),
+        pytest.param(event("deleted", 110), INCONCLUSIVE, "deleted", id="deleted"),
+        pytest.param({"timeline": Timeline()}, INCONCLUSIVE, "no cutover", id="no cutover"),
+        pytest.param(
+            {"timeline": timeline(without=[MarkName.T14])},
+            INCONCLUSIVE,
+            "--drain-limit",
+            id="end of the pod not seen",
+        ),
+        pytest.param(
+            {"timeline": timeline(without=[MarkName.T14]), "budget": NEVER_SCALED_DOWN},
+            INCONCLUSIVE,
+            "scaleDownDelaySeconds is 0",
+            id="never scaled down",
+        ),
+        pytest.param(
+            gap("services", 99, 110), INCONCLUSIVE, "unwatched for 11 s", id="unwatched at the cutover"
+        ),
+        pytest.param(gap("pods", 110, 112), INCONCLUSIVE, "pods", id="unwatched in the drain"),
+        pytest.param(gap("services", 100, 101), PASS, "", id="a mere re-list"),
+        pytest.param(gap("services", 70, 90), PASS, "", id="unwatched before the cutover"),
+        pytest.param(gap("pods", 121, 139), PASS, "", id="unwatched after the drain"),
+        pytest.param(gap("events", 99, 110), PASS, "", id="a kind that no check rests on"),
+    ],
+)
+def test_the_rollout(changes, status, words):
+    answer = ask(rollout, **changes)
+    assert answer.status is status
+    assert words in answer.why
+
+
+def test_old_pods_that_were_never_seen_cannot_be_seen_to_drain():
+    (cutover,) = timeline().cutovers
+    unseen = timeline(cutovers=(structs.replace(cutover, old_pods=()),))
+    assert ask(rollout, timeline=unseen).status is INCONCLUSIVE
+
+
+def test_a_failed_rollout_is_not_hidden_by_a_gap():
+    both = timeline(
+        events=(RolloutEvent(what="aborted", seen_ns=ns(105), source="watch"),),
+        gaps=(WatchGap(kind="pods", from_ns=ns(100), to_ns=ns(110), why="410"),),
+    )
+    assert ask(rollout, timeline=both).status is FAIL
+
+
+@pytest.mark.parametrize(
+    ("finding", "status"),
+    [
+        pytest.param(PreviewFinding(fit=True, streams=3), PASS, id="fit"),
+        pytest.param(PreviewFinding(fit=False, why="garbage"), FAIL, id="unfit"),
+        pytest.param(PreviewFinding(fit=None, why="no route"), NOT_EXAMINED, id="not reached"),
+        pytest.param(None, NOT_EXAMINED, id="not validated"),
+    ],
+)
+def test_the_preview(finding, status):
+    assert ask(preview, preview=finding).status is status
+
+
+def test_an_unfit_revision_says_whether_it_was_promoted_all_the_same():
+    unfit = PreviewFinding(fit=False, why="garbage")
+    assert ask(preview, preview=unfit, timeline=Timeline()).why == "new revision unfit, not promoted: garbage"
+    assert ask(preview, preview=unfit).why == "new revision unfit, but promoted: garbage"
+    assert ask(rollout, preview=unfit, timeline=Timeline()).status is NOT_EXAMINED
+
+
+def test_the_second_witness_was_not_heard():
+    assert ask(second_witness).status is NOT_EXAMINED
