@@ -102,7 +102,8 @@ class ForbiddenError(ClusterError):
     """RBAC does not allow it; the text holds the missing rule."""
 
     def __init__(self, access: Access, message: str) -> None:
-        super().__init__(f"not allowed in namespace {access.namespace}: {message}. Missing: {access.rule}")
+        where = f"in namespace {access.namespace}" if access.namespace else "in the cluster"
+        super().__init__(f"not allowed {where}: {message}. Missing: {access.rule}")
         self.access = access
 
 

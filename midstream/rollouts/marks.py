@@ -16,7 +16,8 @@ from midstream.rollouts.timeline import Cutover, Mark, MarkName, RolloutEvent, T
 ANALYSIS_TYPE_LABEL = "rollout-type"
 PRE_PROMOTION = "PrePromotion"
 
-PROMOTING = frozenset({"promote", "promote-full"})
+# A retry after an abort in the pause goes on to the cutover without another pause (Argo 1.9.1, seen).
+PROMOTING = frozenset({"promote", "promote-full", "retry"})
 SWITCHING = frozenset({"set-image", "set-model", "set-env", "set-args", "same", "undo", "abort", "retry"})
 
 _ORDER = {name: place for place, name in enumerate(MarkName)}
@@ -160,7 +161,7 @@ def _switches(scene: _Scene) -> Switches:
 
 
 def _promotion_sent_ns(patches: Iterable[OwnPatch], change: Change) -> int:
-    """The switch follows our promotion, which is sent only while the Rollout is paused for it."""
+    """The switch follows our promotion, which is sent only while the Rollout waits for it."""
     sent = [patch.sent_ns for patch in patches if patch.verb in PROMOTING and patch.sent_ns < change.seen_ns]
     return max(sent, default=0)
 

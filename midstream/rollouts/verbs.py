@@ -14,6 +14,10 @@ Object: TypeAlias = dict[str, Any]
 
 CONFIRM_S = 15.0  # the controller's back-off for one Rollout was seen to reach this (facts 4)
 POLL_S = 0.1
+# Argo 1.9.1 stores its own writes in its cache and can overwrite a newer state there: an abort sent 20 ms
+# after the pause appeared was answered 200, stored, and not acted on for minutes. So let it finish.
+QUIET_S = 0.5
+QUIET_LIMIT_S = 5.0
 CONFLICT_TRIES = 8  # the controller writes the Rollout some times a second while an update is under way
 
 
@@ -46,7 +50,7 @@ class RolloutVerbs:
 
     def promote(self) -> None:
         """Let a paused Rollout go on. Confirmed: its controller has left the pause."""
-        rollout = self._read()
+        rollout = self._read_quiet()
         if not argo.is_paused_for_promotion(rollout):
             raise RefusedError(
                 f"Rollout {self._name} is not paused for its promotion ({_standing(rollout)}): the API server"
@@ -63,7 +67,7 @@ class RolloutVerbs:
 
     def promote_full(self) -> None:
         """Skip pauses with analysis. Confirmed: the wish is in the status, or already fulfilled."""
-        rollout = self._read()
+        rollout = self._read_quiet()
         if not argo.is_half_updated(rollout):
             raise RefusedError(
                 f"Rollout {self._name} has nothing to promote: its newest revision is the stable one"
@@ -75,7 +79,7 @@ class RolloutVerbs:
 
     def abort(self) -> None:
         """Give the update up. Confirmed: status.abort with the controller's abortedAt."""
-        rollout = self._read()
+        rollout = self._read_quiet()
         if argo.is_aborted(rollout):
             raise RefusedError(f"Rollout {self._name} is aborted already")
         if not argo.is_half_updated(rollout):
@@ -90,8 +94,12 @@ class RolloutVerbs:
         )
 
     def retry(self) -> None:
-        """Begin an aborted update anew. Confirmed: the status is no longer aborted."""
-        rollout = self._read()
+        """Go on with an aborted update. Confirmed: the status is no longer aborted.
+
+        After an abort in the promotion's pause this is a promotion: the controller goes on to the
+        cutover without a second pause (seen on Argo 1.9.1).
+        """
+        rollout = self._read_quiet()
         if not argo.is_aborted(rollout):
             raise RefusedError(
                 f"Rollout {self._name} is not aborted ({_standing(rollout)}): nothing to retry"
@@ -131,7 +139,7 @@ class RolloutVerbs:
         Confirmed: the controller has observed the generation that the patch made.
         """
         for _ in range(CONFLICT_TRIES):
-            rollout = self._read()
+            rollout = self._read_quiet()
             operations = compute(rollout)
             if not operations:
                 raise RefusedError(f"{verb} changes nothing: Rollout {self._name} is like that already")
@@ -191,6 +199,18 @@ class RolloutVerbs:
             f"{verb} of Rollout {self._name} was accepted, but {awaited} was not seen within"
             f" {self._confirm_s:g} s ({standing}): is the Argo Rollouts controller running?"
         )
+
+    def _read_quiet(self) -> Object:
+        """The Rollout once nobody has written it for QUIET_S, or at the latest after QUIET_LIMIT_S."""
+        rollout = self._read()
+        began_ns = quiet_since_ns = time.monotonic_ns()
+        while time.monotonic_ns() < quiet_since_ns + QUIET_S * 1e9:
+            time.sleep(POLL_S)
+            now = self._read()
+            if now["metadata"]["resourceVersion"] != rollout["metadata"]["resourceVersion"]:
+                quiet_since_ns = min(time.monotonic_ns(), began_ns + round((QUIET_LIMIT_S - QUIET_S) * 1e9))
+            rollout = now
+        return rollout
 
     def _read(self) -> Object:
         rollout = self._cluster.get("rollouts", self._namespace, self._name)

@@ -121,6 +121,17 @@ def test_a_run_that_begins_in_mid_promotion_marks_only_what_it_saw():
     assert found.cutovers[0].old_pods == ("old-a",)
 
 
+def test_the_active_revisions_own_accidents_are_no_promotion():
+    baseline = [
+        seen("pods", "DELETED", deleted("old-b", OLD, 7), 500),
+        seen("replicasets", "MODIFIED", replica_set(OLD, 8, spec={"replicas": 0}), 510),
+        seen("replicasets", "MODIFIED", replica_set(OLD, 9), 520),
+        seen("pods", "ADDED", pod("old-c", OLD, 10, ready=False), 600),
+        seen("pods", "MODIFIED", pod("old-c", OLD, 11), 900),
+    ]
+    assert timeline(*start(), *baseline).marks == ()
+
+
 def test_no_notes_no_timeline():
     assert timeline() == Timeline()
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from midstream.rehearsal.api import Rule
-from midstream.rollouts import argo
+from midstream.rollouts import argo, verbs
 from midstream.rollouts.client import Cluster, ForbiddenError
 from midstream.rollouts.edits import RefusedError
 from midstream.rollouts.observation import OwnPatch
@@ -50,16 +50,18 @@ class Live(NamedTuple):
 
 
 @pytest.fixture
-def live(tmp_path):
-    """Start a cluster: `with live(**strategy) as found`."""
+def live(tmp_path, monkeypatch):
+    """Start a cluster: `with live(**strategy) as found`; its controller needs no quiet."""
+    monkeypatch.setattr(verbs, "QUIET_S", 0.0)
+    monkeypatch.setattr(verbs, "POLL_S", 0.02)
 
     @contextmanager
     def started(*, denied=(), **blue_green) -> Iterator[Live]:
         with rehearsed(denied=denied, **blue_green) as running:
             cluster = Cluster.connect(write_kubeconfig(tmp_path / "config", running.url))
             patches: list[OwnPatch] = []
-            verbs = RolloutVerbs(cluster, "llm", "vllm", on_patch=patches.append, confirm_s=DEADLINE_S)
-            yield Live(running, cluster, verbs, patches)
+            hands = RolloutVerbs(cluster, "llm", "vllm", on_patch=patches.append, confirm_s=DEADLINE_S)
+            yield Live(running, cluster, hands, patches)
 
     return started
 
@@ -71,16 +73,16 @@ def test_a_promotion_through_the_api_is_watched_from_end_to_end(live):
         watcher = RolloutWatcher(
             found.cluster, "llm", "vllm", labels=argo.label_selector(found.rollout()), watch_s=1.0
         )
-        verbs = RolloutVerbs(found.cluster, "llm", "vllm", on_patch=watcher.note)
+        hands = RolloutVerbs(found.cluster, "llm", "vllm", on_patch=watcher.note)
         threads = [threading.Thread(target=watcher.run_kind, args=(kind, stop)) for kind in WATCHED_KINDS]
         for thread in threads:
             thread.start()
         try:
             found.until(lambda _: all(watcher.has_listed(kind) for kind in WATCHED_KINDS))
             before = found.rollout()["status"]["stableRS"]
-            verbs.set_image({"vllm": "engine:2"})
+            hands.set_image({"vllm": "engine:2"})
             found.until(lambda _: watcher.timeline().first(MarkName.T6))
-            verbs.promote()
+            hands.promote()
             found.until(lambda _: len([m for m in watcher.timeline().marks if m.name is MarkName.T14]) == 2)
         finally:
             stop.set()
@@ -185,6 +187,46 @@ def test_a_change_by_somebody_else_in_between_is_not_overwritten(live, monkeypat
         now = found.rollout()
         assert now["spec"]["template"]["spec"]["containers"][0]["image"] == "engine:2"
         assert now["metadata"]["annotations"]["by"] == "other"
+
+
+def write_often(found: Live, over: threading.Event, written: list[int]) -> threading.Thread:
+    """Somebody who writes the Rollout every 50 ms until told to end."""
+
+    def write() -> None:
+        while not over.wait(0.05):
+            patch = {"metadata": {"annotations": {"count": str(len(written))}}}
+            found.cluster.merge_patch("rollouts", "llm", "vllm", patch)
+            written.append(time.monotonic_ns())
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    return thread
+
+
+def test_a_verb_waits_until_nobody_writes(live, monkeypatch):
+    """Argo 1.9.1 can overlook a write that meets its own (verbs.QUIET_S)."""
+    with live() as found:
+        monkeypatch.setattr(verbs, "QUIET_S", 0.5)
+        over, written = threading.Event(), list[int]()
+        thread = write_often(found, over, written)
+        threading.Timer(0.4, over.set).start()
+        found.verbs.same()
+        thread.join(DEADLINE_S)
+        [patch] = found.patches
+        assert patch.sent_ns - written[-1] > 0.4 * 1e9
+
+
+def test_a_verb_does_not_wait_for_ever(live, monkeypatch):
+    with live() as found:
+        monkeypatch.setattr(verbs, "QUIET_S", 0.5)
+        monkeypatch.setattr(verbs, "QUIET_LIMIT_S", 0.6)
+        over = threading.Event()
+        thread = write_often(found, over, [])
+        try:
+            found.to_the_pause().verbs.promote()
+        finally:
+            over.set()
+            thread.join(DEADLINE_S)
 
 
 def test_a_missing_permission_is_named(live):
