@@ -143,6 +143,11 @@ class Exchange:
         return self._reader.began
 
     @property
+    def has_token(self) -> bool:
+        """Whether a token has come."""
+        return self._tally.first_token_ns is not None
+
+    @property
     def label(self) -> str:
         """The model label seen last; "" before the first."""
         return self._tally.label

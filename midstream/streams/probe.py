@@ -1,7 +1,7 @@
 """Asking a server, before any load, what it serves with what it shows of a whole stream."""
 
 import time
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from midstream.streams.ending import Ending, Outcome
 from midstream.streams.record import Lane, StreamRecord
@@ -24,6 +24,13 @@ class ModelUnknownError(Exception):
     """The server names no model; the message says why, with the next step."""
 
 
+class ServedModel(NamedTuple):
+    """One entry of /v1/models."""
+
+    name: str
+    context_tokens: int | None  # prompt and answer together; None: not told
+
+
 class StreamSource(Protocol):
     """What learning needs of a reactor; the tests play a server without sockets."""
 
@@ -38,7 +45,14 @@ class JsonSource(Protocol):
         """Status with decoded body of one GET; OSError, ValueError."""
 
 
-def learn(reactor: StreamSource, target: Target, api: Api, model: str) -> Traits:
+class Learnt(NamedTuple):
+    """What a probe showed."""
+
+    traits: Traits
+    record: StreamRecord  # the whole stream that they were read from
+
+
+def learn(reactor: StreamSource, target: Target, api: Api, model: str) -> Learnt:
     """The traits of a server, from one whole stream of 16 tokens with the full length contract.
 
     Optional fields are dropped one by one while the server answers 400; those that the answer did not
@@ -57,17 +71,17 @@ def learn(reactor: StreamSource, target: Target, api: Api, model: str) -> Traits
         record, signs = _probe(reactor, target, api, model, traits)
     learnt = _learnt(target, record, signs, traits)
     for field in reversed(doubtful):
-        if field == "continuous_usage_stats" and "include_usage" not in learnt.optional:
+        if field == "continuous_usage_stats" and "include_usage" not in learnt.traits.optional:
             continue  # it would not be sent
-        wider = Traits(optional=learnt.optional | {field})
+        wider = Traits(optional=learnt.traits.optional | {field})
         record, signs = _probe(reactor, target, api, model, wider)
         if record.ending is Ending.COMPLETE:
             learnt = _learnt(target, record, signs, wider)
     return learnt
 
 
-def first_served_model(reactor: JsonSource, target: Target, timeout_s: float = 5.0) -> str:
-    """The first model of GET /v1/models; ModelUnknownError when there is none."""
+def served_models(reactor: JsonSource, target: Target, timeout_s: float = 5.0) -> tuple[ServedModel, ...]:
+    """The models of GET /v1/models, at least one; ModelUnknownError when there is none."""
     path = target.path("models")
     advice = "check the URL or name one with --model"
     try:
@@ -75,11 +89,18 @@ def first_served_model(reactor: JsonSource, target: Target, timeout_s: float = 5
     except (OSError, ValueError) as error:
         raise ModelUnknownError(f"cannot ask {target.url}{path} for a model ({error}): {advice}") from error
     entries = document.get("data") if isinstance(document, dict) else None
-    first = entries[0] if isinstance(entries, list) and entries else None
-    name = first.get("id") if isinstance(first, dict) else None
-    if status != 200 or not isinstance(name, str) or not name:
+    models = tuple(filter(None, map(_served, entries if isinstance(entries, list) else [])))
+    if status != 200 or not models:
         raise ModelUnknownError(f"{target.url}{path} answered {status} and names no model: {advice}")
-    return name
+    return models
+
+
+def _served(entry: object) -> ServedModel | None:
+    name = entry.get("id") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or not isinstance(name, str) or not name:
+        return None
+    context = entry.get("max_model_len")  # vLLM's own key; others leave it out (capture `models`)
+    return ServedModel(name, context if isinstance(context, int) and context > 0 else None)
 
 
 def _probe(
@@ -107,8 +128,8 @@ def _with_dependants_dropped(optional: frozenset[str], field: str) -> frozenset[
     return optional - dropped
 
 
-def _learnt(target: Target, record: StreamRecord, signs: Signs, traits: Traits) -> Traits:
+def _learnt(target: Target, record: StreamRecord, signs: Signs, traits: Traits) -> Learnt:
     if record.outcome in (Outcome.REFUSED, Outcome.OURS):
         why = f"{record.ending.sentence} {record.evidence.error}".rstrip()
         raise TraitsUnknownError(f"the probe stream to {target.url} did not begin ({record.ending}): {why}")
-    return traits_of(signs, record.ending, traits.optional)
+    return Learnt(traits_of(signs, record.ending, traits.optional), record)

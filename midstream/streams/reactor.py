@@ -281,6 +281,12 @@ class Reactor:
                 counts[label] = counts.get(label, 0) + 1
         return counts
 
+    def flowing(self) -> frozenset[str]:
+        """Ids of the open streams that have had a token."""
+        return frozenset(
+            stream.exchange.request.id for stream in self._streams.values() if stream.exchange.has_token
+        )
+
     def close(self) -> None:
         """Cut what is open, close what is kept, let go of the hub."""
         self.cut_all()

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from midstream.streams.exchange import Exchange
-from midstream.streams.probe import ModelUnknownError, first_served_model, learn
+from midstream.streams.probe import ModelUnknownError, ServedModel, learn, served_models
 from midstream.streams.request import payload_of
 from midstream.streams.target import Target
 from midstream.streams.traits import NO_SIGN, OPTIONAL_FIELDS, Traits, TraitsUnknownError, UsageShown
@@ -94,7 +94,7 @@ PROFILES = {
 
 @pytest.mark.parametrize(("answer", "shown"), PROFILES.values(), ids=PROFILES)
 def test_traits_of_a_wire_profile(answer, shown):
-    traits = learn(Server(answer), TARGET, "completions", "m")
+    traits = learn(Server(answer), TARGET, "completions", "m").traits
     assert {name: getattr(traits, name) for name in shown} == shown
 
 
@@ -110,7 +110,7 @@ def test_422_is_a_refusal_of_fields_too():
     def answer(fields: dict[str, Any]) -> bytes:
         return refusal("422 Unprocessable", "ignore_eos") if "ignore_eos" in fields else wire.whole(16)
 
-    assert "ignore_eos" not in learn(Server(answer), TARGET, "chat", "m").optional
+    assert "ignore_eos" not in learn(Server(answer), TARGET, "chat", "m").traits.optional
 
 
 HOPELESS = {
@@ -144,8 +144,9 @@ class Models:
         return self.answer
 
 
-def test_first_served_model():
-    assert first_served_model(Models((200, {"data": [{"id": "rev-a"}, {"id": "tiny"}]})), TARGET) == "rev-a"
+def test_served_models_in_the_servers_order():
+    answer = (200, {"data": [{"id": "rev-a", "max_model_len": 2048}, {"id": "tiny"}]})
+    assert served_models(Models(answer), TARGET) == (ServedModel("rev-a", 2048), ServedModel("tiny", None))
 
 
 NO_MODEL = {
@@ -162,7 +163,7 @@ NO_MODEL = {
 @pytest.mark.parametrize("answer", NO_MODEL.values(), ids=NO_MODEL)
 def test_no_model_says_what_to_do(answer):
     with pytest.raises(ModelUnknownError, match="--model"):
-        first_served_model(Models(answer), TARGET)
+        served_models(Models(answer), TARGET)
 
 
 def test_unknown_traits_demand_nothing():

@@ -15,7 +15,7 @@ import pytest
 
 from midstream.streams.deadlines import Deadlines
 from midstream.streams.ending import Ending, Outcome
-from midstream.streams.probe import first_served_model, learn
+from midstream.streams.probe import learn, served_models
 from midstream.streams.reactor import Reactor, _Tls
 from midstream.streams.record import Lane, StreamRecord
 from midstream.streams.target import Target
@@ -569,14 +569,14 @@ def test_instants_are_in_order(reactor):
 # What is asked before the load.
 
 
-def test_get_json_and_the_first_model(reactor):
+def test_get_json_and_the_served_models(reactor):
     models = (FIXTURES / "models.response.http").read_bytes()
     with RawServer(answering(models)) as server:
         target = Target.parse(server.url)
         status, document = reactor.get_json(target, target.path("models"), 15.0)
         assert status == 200
         assert isinstance(document, dict)
-        assert first_served_model(reactor, target) == "rev-abc"
+        assert served_models(reactor, target)[0].name == "rev-abc"
 
 
 BAD_ANSWERS = {
@@ -602,7 +602,7 @@ def test_get_json_has_a_limit(reactor):
 
 def test_traits_are_learnt_over_a_real_socket(reactor):
     with RawServer(answering(wire.whole(16))) as server:
-        assert learn(reactor, Target.parse(server.url), "completions", "m") == VLLM
+        assert learn(reactor, Target.parse(server.url), "completions", "m").traits == VLLM
 
 
 # TLS.
@@ -642,7 +642,7 @@ def test_kept_connection_and_models_over_tls(reactor, monkeypatch):
         target = Target.parse(f"https://127.0.0.1:{server.port}")
         records = [reactor.stream(target, request(fresh=False), VLLM) for _ in range(2)]
         assert server.accepted == 1
-        assert first_served_model(reactor, target) == "rev-abc"
+        assert served_models(reactor, target)[0].name == "rev-abc"
     assert [record.ending for record in records] == [Ending.COMPLETE] * 2
 
 

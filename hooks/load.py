@@ -1,0 +1,153 @@
+"""The streams that this process holds: opened, booked, told to Locust, wound down."""
+
+import itertools
+import time
+from collections.abc import Callable
+
+import gevent
+from locust.env import Environment
+
+from hooks.ledger import Ledger
+from hooks.options import ROLLOUT_STREAM_SECONDS, Settings
+from hooks.tested import Tested
+from midstream.lengths import Pace, longest, tokens_for
+from midstream.scenarios import Ask
+from midstream.streams.ending import Outcome
+from midstream.streams.reactor import Reactor
+from midstream.streams.record import Lane, StreamRecord
+from midstream.streams.request import StreamRequest
+from midstream.streams.target import Target
+
+POLL_S = 0.05
+
+
+class StreamNotCompleteError(Exception):
+    """What Locust shows as the failure of a stream."""
+
+
+class Load:
+    """Holds streams on the target and keeps the books of them."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        settings: Settings,
+        tested: Tested,
+        reactor: Reactor,
+        on_lost: Callable[[StreamRecord], None],
+    ) -> None:
+        self._on_lost = on_lost
+        self._environment = environment
+        self._settings = settings
+        self._tested = tested
+        self._reactor = reactor
+        self._numbers = itertools.count(1)
+        self._run_id = f"midstream-{time.time_ns():x}"
+        self.ledger = Ledger()
+        self.pace = Pace(tested.probed_tokens_per_s)
+        self.winding_down = False
+        self._cut_asked = False
+        self.settled = 0  # streams that ended and say something of the service
+        self.failed = 0
+
+    def hold(
+        self, ask: Ask, *, fresh: bool, seconds: float | None = None, share: float = 1.0
+    ) -> StreamRecord:
+        """Hold one stream to its end: one record, one Locust request event, whatever happens.
+
+        Its length is the scenario's, else the plan's, or `seconds` of the present pace; `share` shortens it.
+        """
+        closed: list[StreamRecord] = []
+        request = self._request(ask, fresh, max(1, round(share * self._tokens(ask, seconds))), Lane.MAIN)
+        try:
+            return self._reactor.stream(
+                self._tested.target,
+                request,
+                self._tested.traits,
+                on_open=self.ledger.open,
+                on_close=closed.append,
+            )
+        finally:
+            for record in closed:
+                self._book(record)
+
+    def validate(self, target: Target, ask: Ask, tokens: int) -> StreamRecord:
+        """One stream to a revision that serves nobody yet: its record is no part of the load's."""
+        return self._reactor.stream(target, self._request(ask, True, tokens, Lane.PULSE), self._tested.traits)
+
+    def flowing(self) -> int:
+        """Open streams that have had a token."""
+        return len(self._reactor.flowing())
+
+    def open_by_revision(self) -> dict[str, int]:
+        """Open streams by the label seen last."""
+        return self._reactor.open_by_revision()
+
+    def begin_long(self, ask: Callable[[], Ask], count: int, seconds: float, limit_s: float) -> int:
+        """Begin streams of that length; how many of them had a token within the limit."""
+        before = self._reactor.flowing()
+        for _ in range(count):
+            gevent.spawn(self.hold, ask(), fresh=True, seconds=seconds)
+        deadline = time.monotonic() + limit_s
+        while (begun := len(self._reactor.flowing() - before)) < count and time.monotonic() < deadline:
+            gevent.sleep(POLL_S)
+        return begun
+
+    def wind_down(self, limit_s: float, on_wait: Callable[[int], None]) -> None:
+        """No new streams; open ones may end by themselves until the limit, then they are cut."""
+        self.winding_down = True
+        deadline = time.monotonic() + limit_s
+        while self.ledger.open_count and time.monotonic() < deadline and not self._cut_asked:
+            on_wait(self.ledger.open_count)
+            gevent.sleep(POLL_S)
+        self._reactor.cut_all()
+        while self.ledger.open_count:  # each is closed by its own greenlet
+            gevent.sleep(0)
+
+    def cut_soon(self) -> None:
+        """Shorten a wind-down that is under way: what is still open is cut and counts as `cut`."""
+        self._cut_asked = True
+
+    def _book(self, record: StreamRecord) -> None:
+        self.ledger.close(record)
+        self.pace.learn(record)
+        self.settled += record.outcome is not Outcome.OURS
+        if record.outcome in (Outcome.LOST, Outcome.REFUSED):
+            self.failed += 1
+            self._on_lost(record)
+        self._environment.events.request.fire(
+            request_type="SSE",
+            name=record.scenario,
+            response_time=(record.end_ns - record.opened_ns) / 1_000_000,
+            response_length=record.tokens,
+            exception=_failure(record),
+            context={},
+        )
+
+    def _request(self, ask: Ask, fresh: bool, tokens: int, lane: Lane) -> StreamRequest:
+        return StreamRequest(
+            id=f"{self._run_id}-{next(self._numbers):06d}",
+            scenario=ask.scenario,
+            lane=lane,
+            fresh=fresh,
+            api=self._tested.api,
+            model=self._tested.model,
+            prompt=ask.prompt,
+            tokens=tokens,
+            contract=True,
+            scheduled_ns=time.monotonic_ns(),
+        )
+
+    def _tokens(self, ask: Ask, seconds: float | None) -> int:
+        wanted = ask.tokens or self._settings.tokens
+        if seconds is not None or wanted is None:
+            planned_s = seconds or self._settings.stream_seconds or ROLLOUT_STREAM_SECONDS
+            wanted = tokens_for(planned_s, self.pace)
+        most = longest(ask.prompt, self._tested.context_tokens)
+        return wanted if most is None else min(wanted, most)
+
+
+def _failure(record: StreamRecord) -> StreamNotCompleteError | None:
+    if record.outcome is Outcome.COMPLETE:
+        return None
+    return StreamNotCompleteError(f"{record.ending}: {record.ending.sentence}")

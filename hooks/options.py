@@ -1,0 +1,365 @@
+"""Every option of a run, typed into one frozen Settings."""
+
+import argparse
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from hooks import layers
+from hooks import option_values as values
+from hooks.layers import Given, Layer, Source, UsageError
+from midstream.promotion import Promoter
+from midstream.run import Limits
+from midstream.streams.deadlines import Deadlines
+
+PROJECT = Path(__file__).resolve().parent.parent
+REHEARSAL_PLAN = PROJECT / "config" / "plans" / "rehearsal.yaml"
+DEFAULT_SCENARIOS = PROJECT / "config" / "scenarios" / "default.yaml"
+TRIGGERS = ("set-image", "set-model", "set-env", "set-args", "same", "undo", "none")
+
+
+class Mode(StrEnum):
+    """What is tested."""
+
+    REHEARSAL = "rehearsal"  # no target named
+    ROLLOUT = "rollout"
+    PLAIN = "plain"  # --host alone
+
+
+class Option(NamedTuple):
+    """One option: `--name-with-dashes`, env MIDSTREAM_NAME, plan key `name`."""
+
+    name: str
+    parse: values.Parser
+    help: str
+    group: str
+    env: str = ""  # the seed's name, accepted beside MIDSTREAM_NAME
+    repeatable: bool = False
+
+    @property
+    def source(self) -> Source:
+        """How it can be given."""
+        flag = "--" + self.name.replace("_", "-")
+        envs = tuple(name for name in (f"MIDSTREAM_{self.name.upper()}", self.env) if name)
+        return Source(self.name, self.name, flag, envs, self.repeatable)
+
+
+_TARGET, _LOAD, _SCRIPT, _STREAM, _VERDICT, _REHEARSAL = (
+    "what is tested",
+    "the load",
+    "the promotion",
+    "limits of one stream",
+    "the verdict",
+    "the rehearsal",
+)
+
+OPTIONS: tuple[Option, ...] = (
+    Option("rollout", values.namespaced_name, "the Rollout to watch: NAMESPACE/NAME", _TARGET),
+    Option("context", values.text, "the kubeconfig's context (default: its current one)", _TARGET),
+    Option(
+        "preview_host", values.text, "URL of the preview Service, where it is not found by itself", _TARGET
+    ),
+    Option(
+        "model", values.text, "the model to ask for (default: the first one served)", _TARGET, "MODEL_NAME"
+    ),
+    Option("api", values.one_of("completions", "chat"), "completions (default) or chat", _TARGET),
+    Option("scenario", values.text, "YAML file with prompts, lengths and weights", _LOAD),
+    Option("plan", values.text, "YAML file with any of these options", _LOAD),
+    Option("tokens", values.positive_count, "length of each stream in tokens (plain load: 128)", _LOAD),
+    Option(
+        "stream_seconds", values.positive_seconds, "length of each stream in time (with a rollout: 60)", _LOAD
+    ),
+    Option("kept_share", values.share, "share of users that keep their connection (default 0)", _LOAD),
+    Option(
+        "sigterm_streams",
+        values.count,
+        "longer streams added so that some outlive SIGTERM (default 8)",
+        _LOAD,
+    ),
+    Option("seed", values.count, "seed of prompts and lengths (default 0)", _LOAD),
+    Option("wind_down", values.seconds, "how long open streams may finish when the test stops (120)", _LOAD),
+    Option("trigger", values.one_of(*TRIGGERS), f"how the update is started: {', '.join(TRIGGERS)}", _SCRIPT),
+    Option("set_image", values.assignment, "with --trigger set-image: CONTAINER=IMAGE", _SCRIPT),
+    Option("set_model", values.text, "with --trigger set-model: the new model", _SCRIPT),
+    Option("set_env", values.assignment, "with --trigger set-env: NAME=VALUE", _SCRIPT),
+    Option("set_args", values.text, "with --trigger set-args: the new arguments, as in a shell", _SCRIPT),
+    Option(
+        "promoter",
+        values.one_of(*Promoter),
+        "who promotes: hook (default), person, or argo (autoPromotionEnabled)",
+        _SCRIPT,
+    ),
+    Option(
+        "preview_streams", values.count, "streams that validate the new revision first (default 3)", _SCRIPT
+    ),
+    Option("baseline", values.seconds, "undisturbed time before the update (default 10)", _SCRIPT),
+    Option("watch_after", values.seconds, "time watched after the cutover (default 30)", _SCRIPT),
+    Option("baseline_limit", values.positive_seconds, "deadline of the baseline (default 120)", _SCRIPT),
+    Option("trigger_limit", values.positive_seconds, "deadline of the update's start (default 30)", _SCRIPT),
+    Option("preview_limit", values.positive_seconds, "deadline of the new pods (default 900)", _SCRIPT),
+    Option("cutover_limit", values.positive_seconds, "deadline of the cutover once promoted (60)", _SCRIPT),
+    Option(
+        "drain_limit", values.positive_seconds, "deadline of the drain (default: the budget + 60)", _SCRIPT
+    ),
+    Option("quiet_limit", values.positive_seconds, "deadline of the last state (default 600)", _SCRIPT),
+    Option("connect_limit", values.positive_seconds, "to connect (default 10)", _STREAM),
+    Option("headers_limit", values.positive_seconds, "to the response's head (default 30)", _STREAM),
+    Option("first_token_limit", values.positive_seconds, "to the first token (default 60)", _STREAM),
+    Option("idle_limit", values.positive_seconds, "between two tokens (default 20)", _STREAM),
+    Option("total_limit", values.positive_seconds, "of the whole stream (default 900)", _STREAM),
+    Option(
+        "max_error_rate", values.share, "share of streams lost or refused (5%)", _VERDICT, "MAX_ERROR_RATE"
+    ),
+    Option("max_5xx_rate", values.share, "share answered with 5xx (2%)", _VERDICT, "MAX_5XX_RATE"),
+    Option("min_stream_completion", values.share, "share completed (90%)", _VERDICT, "MIN_STREAM_COMPLETION"),
+    Option(
+        "max_crossing_lost",
+        values.count,
+        "streams lost across the cutover (0)",
+        _VERDICT,
+        "MAX_CROSSING_LOST",
+    ),
+    Option("min_crossing", values.count, "streams needed across the cutover (59)", _VERDICT, "MIN_CROSSING"),
+    Option("require_drain", values.yes_no, "yes: some stream must meet SIGTERM", _VERDICT, "REQUIRE_DRAIN"),
+    Option("max_blackout", values.seconds, "time unreachable at the cutover (1)", _VERDICT, "MAX_BLACKOUT"),
+    Option(
+        "max_propagation", values.seconds, "old revision on new connections (10)", _VERDICT, "MAX_PROPAGATION"
+    ),
+    Option(
+        "max_ttft_p95", values.positive_seconds, "95th percentile of TTFT (unset)", _VERDICT, "MAX_TTFT_P95"
+    ),
+    Option("max_gap", values.positive_seconds, "longest silence in a stream (unset)", _VERDICT, "MAX_GAP"),
+    Option("results", values.text, "folder for the results (default: results)", _VERDICT),
+    Option(
+        "rehearsal_fault",
+        values.text,
+        "a fault to rehearse, by name or YAML file; may be given several times",
+        _REHEARSAL,
+        repeatable=True,
+    ),
+    Option("rehearsal_tokens_per_second", values.positive_number, "pace of each stream", _REHEARSAL),
+    Option("rehearsal_load_seconds", values.seconds, "time an engine takes to load", _REHEARSAL),
+    Option("rehearsal_scale_down_delay", values.count, "scaleDownDelaySeconds", _REHEARSAL),
+    Option("rehearsal_pre_stop", values.count, "preStop sleep in seconds", _REHEARSAL),
+    Option("rehearsal_grace", values.count, "terminationGracePeriodSeconds", _REHEARSAL),
+    Option("rehearsal_shutdown_timeout", values.count, "the engine's --shutdown-timeout", _REHEARSAL),
+)
+
+# Locust's own options; a plan may set them as well.
+LOCUST_OPTIONS: tuple[Option, ...] = (
+    Option("users", values.positive_count, "", ""),
+    Option("spawn_rate", values.positive_number, "", ""),
+    Option("run_time", values.positive_seconds, "", ""),
+    Option("host", str, "", "", "TARGET_HOST"),
+)
+_LOCUST_ATTRIBUTES = {"users": "num_users"}
+_BY_NAME = {option.name: option for option in (*OPTIONS, *LOCUST_OPTIONS)}
+_SOURCES = tuple(
+    option.source._replace(attribute=_LOCUST_ATTRIBUTES.get(option.name, option.name))
+    for option in _BY_NAME.values()
+)
+_PLAN_SOURCES = tuple(source for source in _SOURCES if source.name != "plan")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All choices of a run. Durations in seconds, shares as fractions."""
+
+    mode: Mode
+    host: str | None = None
+    rollout: tuple[str, str] | None = None
+    context: str | None = None
+    preview_host: str | None = None
+    model: str | None = None
+    api: str = "completions"
+    scenario: Path = DEFAULT_SCENARIOS
+    tokens: int | None = None
+    stream_seconds: float | None = None
+    kept_share: float = 0.0
+    sigterm_streams: int = 8
+    seed: int = 0
+    wind_down_s: float = 120.0
+    trigger: str | None = None
+    set_image: tuple[str, str] | None = None
+    set_model: str | None = None
+    set_env: tuple[str, str] | None = None
+    set_args: str | None = None
+    promoter: Promoter = Promoter.HOOK
+    preview_streams: int = 3
+    baseline_s: float = 10.0
+    baseline_limit_s: float = 120.0
+    trigger_limit_s: float = 30.0
+    preview_limit_s: float = 900.0
+    cutover_limit_s: float = 60.0
+    drain_limit_s: float | None = None
+    quiet_limit_s: float = 600.0
+    deadlines: Deadlines = Deadlines()
+    limits: Limits = Limits()
+    results: Path = Path("results")
+    faults: tuple[str, ...] = ()
+    rehearsal: dict[str, int | float] = msgspec.field(
+        default_factory=dict
+    )  # what the rehearsal itself is built by
+    users: int
+    spawn_rate: float
+    run_time_s: float | None = None
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare every option to Locust's parser; values stay text, so that workers can carry them."""
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for option in OPTIONS:
+        if option.group not in groups:
+            groups[option.group] = parser.add_argument_group(f"Midstream: {option.group}")
+        action = groups[option.group].add_argument(
+            option.source.flag,
+            dest=option.name,
+            default=None,
+            help=f"{option.help} [env {', '.join(option.source.envs)}]",
+            action="append" if option.repeatable else "store",
+        )
+        # A group bypasses Locust's own add_argument, which sets these (argument_parser.py, 2.47).
+        for flag in ("include_in_web_ui", "is_secret", "is_required", "is_multiple"):
+            setattr(action, flag, False)
+
+
+def read_settings(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+    """Combine all sources, strongest first; UsageError says what to type instead."""
+    stack = [layers.from_command_line(parsed, _SOURCES), layers.from_environment(environ, _SOURCES)]
+    plan = layers.merge(stack).get("plan")
+    if plan is not None:
+        stack.append(layers.from_plan(Path(str(_parse("plan", plan))), _PLAN_SOURCES))
+    mode = _mode(layers.merge(stack), environ)
+    if mode is Mode.REHEARSAL:
+        stack.append(layers.from_plan(REHEARSAL_PLAN, _PLAN_SOURCES))
+    return _settings(mode, {name: _parse(name, given) for name, given in layers.merge(stack).items()})
+
+
+def _parse(name: str, given: Given) -> object:
+    option = _BY_NAME[name]
+    texts = (given.text,) if isinstance(given.text, str) else given.text
+    try:
+        parsed = tuple(option.parse(text) for text in texts)
+    except values.BadValueError as error:
+        shown = given.where if "=" in given.where else f"{given.where} {' '.join(texts)!r}"
+        raise UsageError(f"{shown}: {error}") from error
+    if option.repeatable:
+        return parsed
+    if len(parsed) != 1:
+        raise UsageError(f"{given.where}: give one value")
+    return parsed[0]
+
+
+def _mode(given: Layer, environ: Mapping[str, str]) -> Mode:
+    """A target given but empty must never become a rehearsal by accident, nor a pod that names none."""
+    host = given.get("host")
+    if host is not None and not str(host.text).strip():
+        raise UsageError(
+            f"{host.where}: it is empty: give the URL of the server, such as http://localhost:8000, "
+            "or leave it out for the rehearsal"
+        )
+    if "rollout" in given:
+        return Mode.ROLLOUT
+    if host is not None:
+        return Mode.PLAIN
+    if "KUBERNETES_SERVICE_HOST" in environ:
+        raise UsageError(
+            "no target named inside a cluster: give --rollout NAMESPACE/NAME, or --host URL for a plain load"
+        )
+    return Mode.REHEARSAL
+
+
+_LIMIT_NAMES = {
+    "max_error_rate": "max_error_rate",
+    "max_5xx_rate": "max_5xx_rate",
+    "min_stream_completion": "min_stream_completion",
+    "max_crossing_lost": "max_crossing_lost",
+    "min_crossing": "min_crossing",
+    "require_drain": "require_drain",
+    "max_blackout": "max_blackout_s",
+    "max_propagation": "max_propagation_s",
+    "watch_after": "watch_after_s",
+    "max_ttft_p95": "max_ttft_p95_s",
+    "max_gap": "max_gap_s",
+}
+_DEADLINE_NAMES = {
+    f"{phase}_limit": f"{phase}_s" for phase in ("connect", "headers", "first_token", "idle", "total")
+}
+_RENAMED = {
+    "wind_down": "wind_down_s",
+    "baseline": "baseline_s",
+    "baseline_limit": "baseline_limit_s",
+    "trigger_limit": "trigger_limit_s",
+    "preview_limit": "preview_limit_s",
+    "cutover_limit": "cutover_limit_s",
+    "drain_limit": "drain_limit_s",
+    "quiet_limit": "quiet_limit_s",
+    "run_time": "run_time_s",
+    "rehearsal_fault": "faults",
+}
+_REHEARSAL_NAMES = {  # to the fields of RehearsalPlan
+    "rehearsal_tokens_per_second": "tokens_per_second",
+    "rehearsal_load_seconds": "load_seconds",
+    "rehearsal_scale_down_delay": "scale_down_delay_s",
+    "rehearsal_pre_stop": "pre_stop_s",
+    "rehearsal_grace": "grace_s",
+    "rehearsal_shutdown_timeout": "shutdown_timeout_s",
+}
+# What a plain load does unless told otherwise (design 1); with a rollout, 80 streams cross the cutover.
+_USERS = {Mode.PLAIN: (4, 4.0, 30.0), Mode.ROLLOUT: (80, 20.0, None), Mode.REHEARSAL: (80, 40.0, None)}
+PLAIN_TOKENS = 128
+ROLLOUT_STREAM_SECONDS = 60.0
+
+
+def _settings(mode: Mode, given: dict[str, object]) -> Settings:
+    users, spawn_rate, run_time_s = _USERS[mode]
+    fields: dict[str, object] = {
+        "users": users,
+        "spawn_rate": spawn_rate,
+        "run_time_s": run_time_s,
+        "mode": mode,
+    }
+    for name, table in (
+        ("limits", _LIMIT_NAMES),
+        ("deadlines", _DEADLINE_NAMES),
+        ("rehearsal", _REHEARSAL_NAMES),
+    ):
+        fields[name] = {to: given.pop(key) for key, to in table.items() if key in given}
+    if mode is Mode.PLAIN and "stream_seconds" not in given:
+        fields["tokens"] = PLAIN_TOKENS
+    fields |= {_RENAMED.get(name, name): value for name, value in given.items() if name != "plan"}
+    settings = msgspec.convert(fields, Settings, dec_hook=lambda to, value: to(value))
+    _check_consistency(settings)
+    return settings
+
+
+_TRIGGER_NEEDS = {
+    "set-image": ("set_image", "--set-image CONTAINER=IMAGE"),
+    "set-model": ("set_model", "--set-model MODEL"),
+    "set-env": ("set_env", "--set-env NAME=VALUE"),
+    "set-args": ("set_args", "--set-args 'ARGUMENTS'"),
+}
+
+
+def _check_consistency(settings: Settings) -> None:
+    if settings.faults and settings.mode is not Mode.REHEARSAL:
+        raise UsageError("--rehearsal-fault is for the rehearsal only: leave --host and --rollout out")
+    if (
+        settings.tokens is not None
+        and settings.stream_seconds is not None
+        and settings.mode is not Mode.REHEARSAL
+    ):
+        raise UsageError("--tokens and --stream-seconds contradict each other: give one of them")
+    if settings.mode is Mode.PLAIN:
+        if settings.trigger is not None:
+            raise UsageError("--trigger needs a Rollout: add --rollout NAMESPACE/NAME")
+        return
+    if settings.trigger is None:
+        raise UsageError(
+            f"--rollout needs --trigger, one of: {', '.join(TRIGGERS)} (none: somebody else updates)"
+        )
+    needs = _TRIGGER_NEEDS.get(settings.trigger)
+    if needs is not None and getattr(settings, needs[0]) is None:
+        raise UsageError(f"--trigger {settings.trigger} needs {needs[1]}")

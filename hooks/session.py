@@ -1,0 +1,89 @@
+"""What one test holds from its preparation to its verdict."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import gevent
+from locust.env import Environment
+
+from hooks.lateness import LatenessWatch
+from hooks.load import Load
+from hooks.options import Settings
+from hooks.progress import Progress
+from hooks.promotion import Promotion
+from hooks.tested import Tested
+from midstream.scenarios import Scenarios
+from midstream.streams.reactor import Reactor
+from midstream.verdict import Verdict
+
+
+class Session:
+    """One test: its parts, what went wrong with them, why it stopped."""
+
+    def __init__(
+        self,
+        *,
+        environment: Environment,
+        settings: Settings,
+        scenarios: Scenarios,
+        tested: Tested,
+        reactor: Reactor,
+        folder: Path,
+        progress: Progress,
+    ) -> None:
+        self.environment = environment
+        self.settings = settings
+        self.scenarios = scenarios
+        self.tested = tested
+        self.reactor = reactor
+        self.folder = folder
+        self.progress = progress
+        self.load = Load(environment, settings, tested, reactor, progress.lost)
+        self.lateness = LatenessWatch()
+        self.promotion: Promotion | None = None
+        self.started_ns = time.monotonic_ns()
+        self.crash = ""
+        self.stop_reason = ""  # why it was stopped from outside; empty: by its own end
+        self.verdict: Verdict | None = None
+        self._on_crash: Callable[[], None] = lambda: None
+
+    def on_crash(self, stop: Callable[[], None]) -> None:
+        """What to do once a part of ours has failed."""
+        self._on_crash = stop
+
+    def spawn(self, name: str, function: Callable[[], None]) -> gevent.Greenlet:
+        """Run a part of ours beside the load; if it fails, the test stops, and the verdict says so."""
+        return gevent.spawn(self.guard, name, function)
+
+    def guard(self, name: str, function: Callable[[], None]) -> None:
+        """Call a part of ours; its failure is noted, never lost."""
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001 the edge of the process: a crash must reach the verdict
+            self.note_crash(f"{name}: {type(error).__name__}: {error}")
+
+    def note_crash(self, words: str) -> None:
+        """Note that something of ours failed, once, then stop."""
+        if not self.crash:
+            self.crash = " ".join(words.split())
+            self.progress.say(f"a part of the test failed: {self.crash}")
+            self._on_crash()
+
+
+_SESSIONS: "WeakKeyDictionary[Environment, Session]" = WeakKeyDictionary()
+
+
+def keep_session(session: Session) -> None:
+    """Make it the session of its environment."""
+    _SESSIONS[session.environment] = session
+
+
+def session_of(environment: Environment) -> Session:
+    """The session of an environment; a locustfile that never installed the hooks is told so."""
+    session = _SESSIONS.get(environment)
+    if session is None:
+        sys.exit("this locustfile uses StreamUser without the hooks: call hooks.install(locust.events) in it")
+    return session

@@ -1,0 +1,97 @@
+"""The verdict of a test: gathers what happened into a Run, judges it, writes the results."""
+
+import sys
+import time
+
+import msgspec
+
+from hooks.options import Mode
+from hooks.session import Session
+from midstream.promotion import Script, latest_cutover
+from midstream.reports.console import write_console
+from midstream.reports.report import Report, read_report
+from midstream.reports.results import ResultsError, write_results, write_summary
+from midstream.rollouts.client import ClusterError
+from midstream.rollouts.preflight import subject_images
+from midstream.rollouts.timeline import Timeline
+from midstream.run import Run, ScriptEnd, State, Subject
+from midstream.verdict import Verdict, judge
+
+
+def conclude(session: Session) -> Report:
+    """Judge the test and write its files; the console comes later, when Locust has printed its own tables."""
+    run = gather(session)
+    verdict = judge(run)
+    session.verdict = verdict
+    report = read_report(run, verdict)
+    _write_files(session, report)
+    return report
+
+
+def show(session: Session, report: Report) -> None:
+    """Print the report, the verdict last."""
+    write_console(report, sys.stdout, session.folder)
+    sys.stdout.flush()
+
+
+def gather(session: Session) -> Run:
+    """What happened, as the one value that judging reads."""
+    settings, promotion = session.settings, session.promotion
+    timeline = Timeline() if promotion is None else promotion.timeline
+    return Run(
+        subject=_subject(session, timeline),
+        limits=settings.limits,
+        deadlines=settings.deadlines,
+        started_ns=session.started_ns,
+        stopped_ns=time.monotonic_ns(),
+        wall_minus_monotonic_ns=time.time_ns() - time.monotonic_ns(),
+        streams=tuple(session.load.ledger.records),
+        ledger=session.load.ledger.count(),
+        script=_script_end(session),
+        watches_rollout=settings.mode is not Mode.PLAIN,
+        timeline=timeline,
+        budget=session.tested.rollout.budget if session.tested.rollout else None,
+        preview=None if promotion is None else promotion.preview,
+        baseline_ns=None if promotion is None else promotion.baseline_ns,
+        late=session.lateness.spells,
+        traits_missing=session.tested.traits.missing,
+        notes=() if promotion is None else tuple(promotion.notes),
+    )
+
+
+def _script_end(session: Session) -> ScriptEnd:
+    script: Script | None = session.promotion.script if session.promotion else None
+    state = script.state if script else State.BASELINE
+    if session.crash:
+        return ScriptEnd(state=state, reason="", crash=session.crash)
+    if script is not None and script.end is not None:
+        return script.end
+    if session.stop_reason:
+        return ScriptEnd(state=state, reason=session.stop_reason, interrupted=True)
+    if session.settings.mode is Mode.PLAIN:
+        return ScriptEnd(state=State.DONE, reason="", finished=True)
+    return ScriptEnd(state=state, reason="the test was stopped from outside", interrupted=True)
+
+
+def _subject(session: Session, timeline: Timeline) -> Subject:
+    """With the new revision, once there is one."""
+    rollout, cutover = session.tested.rollout, latest_cutover(timeline)
+    if rollout is None or cutover is None:
+        return session.tested.subject
+    try:
+        found = rollout.cluster.get("rollouts", rollout.namespace, rollout.name)
+        new = found and subject_images(rollout.cluster, rollout.namespace, found, cutover.new)
+    except ClusterError:
+        return session.tested.subject  # the API server is away: the name of the revision is on the timeline
+    return msgspec.structs.replace(session.tested.subject, new=new or None)
+
+
+def _write_files(session: Session, report: Report) -> None:
+    try:
+        write_results(session.folder, report)
+    except ResultsError as error:
+        session.progress.say(str(error))
+        session.verdict = Verdict(sentence=f"INCONCLUSIVE: {error}", reasons=(str(error),))
+    why = write_summary(report)
+    if why:
+        session.progress.say(f"the summary file was not written: {why}")
