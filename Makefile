@@ -1,0 +1,45 @@
+# Midstream's commands; `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REHEARSE_READY := $(VENV)/.runtime-installed
+TEST_READY := $(VENV)/.test-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help rehearse test lint types clean platform
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+rehearse: platform $(REHEARSE_READY) ## swap a model under 80 live streams on this machine, then judge it
+	@$(BIN)/locust -f locustfiles/stream.py --headless $(ARGS)
+
+test: platform $(TEST_READY) lint types ## lint, types, all tests that need nothing else
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(TEST_READY) ## style
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(TEST_READY) ## strict types
+	@$(BIN)/mypy
+
+clean: ## remove what the commands made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+platform:
+	@if [ "$$(uname -s)" != Linux ]; then \
+	  echo "Midstream's rehearsal needs Linux: run it in a container with docker compose" >&2; exit 2; fi
+	@if ! $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  echo "Midstream needs Python >= 3.11 with venv: install it, or name it: make PYTHON=python3.12 ..." >&2; exit 2; fi
+
+# A stamp file, so that a second run installs nothing.
+$(REHEARSE_READY): requirements.txt constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(TEST_READY): requirements-dev.txt $(REHEARSE_READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
