@@ -92,6 +92,8 @@ class Lifecycle:
         self._stopping = True
         session = self._need_session()
         self._note_run_time(session)
+        if session.promotion is not None:
+            session.promotion.halt()
         try:
             session.guard("wind-down", lambda: self._wind_down(session))
         finally:
@@ -156,6 +158,8 @@ class Lifecycle:
         promotion.run(
             lambda script: session.progress.tick(script, promotion.plan, session.load.open_by_revision())
         )
+        if promotion.script is not None and promotion.script.end is not None and promotion.script.end.reason:
+            session.progress.say(promotion.script.end.reason)
         if not self._stopping:
             self._quit()
 

@@ -47,10 +47,9 @@ def count(text: str) -> int:
 
 def positive_count(text: str) -> int:
     """A whole number, 1 or more."""
-    value = count(text)
-    if value == 0:
+    if not re.fullmatch(r"0*[1-9]\d*", text.strip()):
         raise BadValueError("write a whole number, 1 or more")
-    return value
+    return int(text)
 
 
 def positive_number(text: str) -> float:

@@ -44,7 +44,7 @@ class Promotion:
         rollout: WatchedRollout,
         load: Load,
         scenarios: Scenarios,
-        spawn: Callable[[str, Callable[[], None]], object],
+        spawn: Callable[[str, Callable[[], None]], gevent.Greenlet],
         on_mark: Callable[[Mark], None],
     ) -> None:
         self.plan = _plan(settings, rollout)
@@ -58,6 +58,8 @@ class Promotion:
         self._done: set[Action] = set()
         self._refused: dict[Action, str] = {}
         self._stop = Event()
+        self._halted = False
+        self._actions: list[gevent.Greenlet] = []
         self._looked_ns = 0
         self._watcher = RolloutWatcher(
             rollout.cluster, rollout.namespace, rollout.name, labels=rollout.labels, on_mark=on_mark
@@ -81,18 +83,39 @@ class Promotion:
         for kind in WATCHED_KINDS:
             self._spawn(f"watch {kind}", partial(self._watcher.run_kind, kind, self._stop))
         self.script = promotion.start(time.monotonic_ns())
-        while self.script.end is None and not self._stop.is_set():
+        while self.script.end is None and not self._halted:
             before = self.script.state
             self.script, actions = promotion.step(self.script, self._facts(), self.plan)
             self._note_baseline(before)
             for action in actions:
-                self._spawn(action, partial(self._carry_out, action))
+                self._actions.append(self._spawn(action, partial(self._carry_out, action)))
             on_tick(self.script)
             gevent.sleep(TICK_S)
+
+    def halt(self) -> None:
+        """Take no further step, whatever comes: the Rollout is left as it is, and watched on."""
+        self._halted = True
+        for action in self._actions:  # a promotion may be waiting for its right moment
+            action.kill(block=False)
 
     def stop(self) -> None:
         """End the watches; the timeline stays readable."""
         self._stop.set()
+
+    def left_as(self) -> str:
+        """In which state an unfinished test leaves the Rollout, with how to go on."""
+        found = self._watcher.latest("rollouts", self._rollout.name)
+        if found is None:
+            return ""
+        name, namespace = self._rollout.name, self._rollout.namespace
+        phase, stable = argo.phase(found), argo.stable_hash(found)
+        words = f"Rollout {namespace}/{name} is left as it is: {phase} at revision {stable}"
+        message = argo.message(found)
+        if message:
+            words += f" ({message})"
+        if argo.is_half_updated(found):
+            words += f"; go on with: kubectl argo rollouts promote (or: undo) {name} -n {namespace}"
+        return words
 
     def _note_baseline(self, before: State) -> None:
         assert self.script is not None

@@ -38,6 +38,7 @@ def gather(session: Session) -> Run:
     """What happened, as the one value that judging reads."""
     settings, promotion = session.settings, session.promotion
     timeline = Timeline() if promotion is None else promotion.timeline
+    end = _script_end(session)
     return Run(
         subject=_subject(session, timeline),
         limits=settings.limits,
@@ -47,7 +48,7 @@ def gather(session: Session) -> Run:
         wall_minus_monotonic_ns=time.time_ns() - time.monotonic_ns(),
         streams=tuple(session.load.ledger.records),
         ledger=session.load.ledger.count(),
-        script=_script_end(session),
+        script=end,
         watches_rollout=settings.mode is not Mode.PLAIN,
         timeline=timeline,
         budget=session.tested.rollout.budget if session.tested.rollout else None,
@@ -55,8 +56,15 @@ def gather(session: Session) -> Run:
         baseline_ns=None if promotion is None else promotion.baseline_ns,
         late=session.lateness.spells,
         traits_missing=session.tested.traits.missing,
-        notes=() if promotion is None else tuple(promotion.notes),
+        notes=_notes(session, end),
     )
+
+
+def _notes(session: Session, end: ScriptEnd) -> tuple[str, ...]:
+    if session.promotion is None:
+        return ()
+    left = () if end.finished else (session.promotion.left_as(),)
+    return (*session.promotion.notes, *filter(None, left))
 
 
 def _script_end(session: Session) -> ScriptEnd:
