@@ -35,6 +35,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     rate_5xx: float | None
     completion: float | None
     tokens: int
+    uncertain_tokens: int  # those whose instant is an interval
     tokens_per_s: float | None
     ttft_p50_s: float | None
     ttft_p95_s: float | None
@@ -107,6 +108,7 @@ def figures(streams: Sequence[StreamRecord], run: Run) -> Figures:
         rate_5xx=_share(endings["http_5xx"], judged),
         completion=_share(complete, complete + lost),
         tokens=sum(stream.tokens for stream in streams),
+        uncertain_tokens=sum(stream.uncertain_tokens for stream in streams),
         tokens_per_s=tokens_per_s(streams),
         ttft_p50_s=_seconds(quantile(ttfts, 0.50)),
         ttft_p95_s=_seconds(quantile(ttfts, 0.95)),

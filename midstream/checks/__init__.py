@@ -62,7 +62,7 @@ QUESTIONS: tuple[Question, ...] = (
         asked_when=lambda run: run.limits.max_ttft_p95_s is not None,
     ),
     Question("max_gap", max_gap, of_plain_load=True, asked_when=lambda run: run.limits.max_gap_s is not None),
-    Question("script", script, of_service=False),
+    Question("script", script, of_plain_load=True, of_service=False),
     Question("baseline", baseline, of_service=False),
     Question("ledger", ledger, of_plain_load=True, of_service=False),
     Question("ourselves", ourselves, of_plain_load=True, of_service=False),

@@ -77,9 +77,12 @@ def _surely_crossed(cohorts: Cohorts, cutover: Cutover) -> int:
 
 def _too_few_crossed(crossed: int, run: Run) -> str:
     needed = run.limits.min_crossing
+    proven = (
+        f"so few bound the loss rate at {percent(bound(crossed))} only" if crossed else "none proves nothing"
+    )
     return (
-        f"{crossed} streams crossed the cutover, fewer than {needed}, which bound the loss rate at "
-        f"{percent(bound(needed))}: raise -u to {needed} or more (each user holds one stream)"
+        f"{crossed} streams crossed the cutover, fewer than {needed} (MIN_CROSSING): {proven}, "
+        f"{needed} at {percent(bound(needed))}: raise -u to {needed} or more (each user holds one stream)"
     )
 
 

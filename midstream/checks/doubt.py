@@ -17,11 +17,13 @@ def is_doubtful(stream: StreamRecord, run: Run) -> bool:
     limit_s = run.deadlines.limit_s(stream.ending)
     if limit_s is None:
         return False
-    since_ns = last_wait_ns(stream)
-    late_ns = sum(
-        max(0, min(spell.to_ns, stream.end_ns) - max(spell.from_ns, since_ns)) for spell in run.late
-    )
+    late_ns = own_delay_ns(run, last_wait_ns(stream), stream.end_ns)
     return late_ns > OWN_DELAY_SHARE * limit_s * NS_PER_S
+
+
+def own_delay_ns(run: Run, from_ns: int, to_ns: int) -> int:
+    """By how much our own loop was late within an interval."""
+    return sum(max(0, min(spell.to_ns, to_ns) - max(spell.from_ns, from_ns)) for spell in run.late)
 
 
 def last_wait_ns(stream: StreamRecord) -> int:

@@ -25,6 +25,11 @@ def cohorts_of(*records, **changes):
         pytest.param(stream(at=130, lasts=1), (Cohort.NEW,), id="begun at the end of the watch"),
         pytest.param(stream(at=130.1, lasts=1), (Cohort.STEADY,), id="begun after the watch"),
         pytest.param(stream(at=97, lasts=5), (CROSSING, Cohort.NEW), id="new and crossing"),
+        pytest.param(
+            stream(Ending.MIXED_REVISION, at=90, lasts=11, revisions=(NEW, OLD)),
+            (CROSSING,),
+            id="lost on both",
+        ),
         pytest.param(stream(at=90, lasts=20, revisions=(NEW,)), (Cohort.STEADY,), id="open, but on the new"),
         pytest.param(
             stream(at=103, lasts=10, revisions=(OLD,), fresh=False),

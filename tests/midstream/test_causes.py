@@ -1,0 +1,244 @@
+import ast
+import inspect
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from midstream import causes, checks, cohorts, verdict
+from midstream.causes import ENDING_WORDS, UNEXPLAINED, find_causes
+from midstream.cohorts import read_cohorts
+from midstream.rollouts.timeline import MarkName, Timeline
+from midstream.run import Image, PreviewFinding, Run
+from midstream.streams.ending import Ending, Outcome
+from tests.midstream.builders import (
+    BUDGET,
+    NEW,
+    OLD,
+    POD,
+    SUBJECT,
+    T13,
+    WITHOUT_TIMEOUT,
+    mark,
+    ns,
+    plain,
+    pulse,
+    run,
+    stream,
+    streams,
+    timeline,
+)
+
+BARE = structs.replace(SUBJECT, old=WITHOUT_TIMEOUT)
+UNKNOWN_ENGINE = structs.replace(BUDGET, engine_drain_s=None)
+NO_DRAIN = structs.replace(BUDGET, engine_drain_s=0)
+ZERO = structs.replace(SUBJECT, old=Image(revision=OLD, command=("vllm", "serve", "--shutdown-timeout=0")))
+
+
+def lost(ending: Ending, **changes: Any) -> Run:
+    """39 whole crossing streams, and 41 that failed 0.4 s after SIGTERM."""
+    at_sigterm = streams(41, ending, at=95.0, lasts=T13 + 0.4 - 95)
+    return run((*streams(39), *at_sigterm), **changes)
+
+
+def hung(**changes: Any) -> Run:
+    """Their last token came 0.3 s before SIGTERM; 20 s later we gave them up."""
+    silent = streams(41, Ending.STALLED, at=95.0, lasts=31.0, last_token_ns=ns(T13 - 0.3))
+    return run((*streams(39), *silent), **changes)
+
+
+def killed(**changes: Any) -> Run:
+    """Cut when the grace period of 16 s, which began at 104 s, was over."""
+    cut = streams(41, Ending.TRUNCATED, at=95.0, lasts=24.9)
+    given = {"timeline": timeline(exit_code=137), "budget": structs.replace(BUDGET, grace_s=16)}
+    return run((*streams(39), *cut), **(given | changes))
+
+
+def refused(ending: Ending = Ending.CONNECT_REFUSED, **changes: Any) -> Run:
+    return run((*streams(80), *streams(3, ending, at=102.0, lasts=0.1)), **changes)
+
+
+def names(judged: Run) -> list[str]:
+    return [cause.cause for cause in find_causes(judged, read_cohorts(judged))]
+
+
+def test_the_line_says_which_streams_when_where_and_why():
+    judged = lost(Ending.ABORTED, subject=BARE, budget=UNKNOWN_ENGINE)
+    (cause,) = find_causes(judged, read_cohorts(judged))
+    assert cause.line == (
+        "41 of 80 crossing streams aborted 0.4 s after SIGTERM on rev 7c9f (pod vllm-7c9f-x, exit 0): "
+        "the engine runs without --shutdown-timeout"
+    )
+    assert cause.streams == 41
+    assert cause.evidence == (
+        "The server said itself that it aborted the stream.",
+        "T13 of pod vllm-7c9f-x: T12 + preStop 2 s (lifecycle.preStop.sleep)",
+        "command without --shutdown-timeout: vllm serve model",
+    )
+    assert "--shutdown-timeout" in cause.mend
+
+
+@pytest.mark.parametrize(
+    ("judged", "cause"),
+    [
+        pytest.param(
+            lost(Ending.ABORTED, subject=BARE, budget=UNKNOWN_ENGINE), "no_shutdown_timeout", id="abort"
+        ),
+        pytest.param(
+            lost(Ending.ERROR_EVENT, subject=BARE, budget=NO_DRAIN), "no_shutdown_timeout", id="error event"
+        ),
+        pytest.param(hung(subject=BARE, budget=NO_DRAIN), "no_shutdown_timeout", id="silence for ever"),
+        pytest.param(
+            lost(Ending.ABORTED, subject=BARE, budget=None), "no_shutdown_timeout", id="budget unknown"
+        ),
+        pytest.param(
+            lost(Ending.ABORTED, subject=ZERO, budget=NO_DRAIN), "shutdown_timeout_0", id="set to 0"
+        ),
+        pytest.param(lost(Ending.ENDED_EARLY), "no_drain", id="ended cleanly at SIGTERM"),
+        pytest.param(lost(Ending.SHORT), "no_drain", id="a gateway told the cut as stop"),
+        pytest.param(
+            lost(Ending.RESET, timeline=timeline(exit_code=143)), "no_drain", id="exited at SIGTERM"
+        ),
+        pytest.param(killed(), "grace_too_short", id="SIGKILL after the grace period"),
+        pytest.param(refused(), "refused_after_cutover", id="connections refused after the cutover"),
+        pytest.param(refused(Ending.HTTP_5XX), "refused_after_cutover", id="503 after the cutover"),
+    ],
+)
+def test_what_the_evidence_shows(judged, cause):
+    assert names(judged) == [cause]
+
+
+NO_T13 = timeline(without=[MarkName.T13])
+FAR_OFF = timeline(marks=(*NO_T13.marks, mark(MarkName.T13, 100.5, pod=POD, revision=OLD)))
+OF_ANOTHER = timeline(marks=(*NO_T13.marks, mark(MarkName.T13, T13, pod="x", revision=NEW)))
+AT_137 = timeline(exit_code=137)
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [
+        pytest.param(
+            lost(Ending.ABORTED, subject=BARE, budget=NO_DRAIN, timeline=NO_T13), id="abort: no SIGTERM seen"
+        ),
+        pytest.param(
+            lost(Ending.ABORTED, subject=BARE, timeline=FAR_OFF), id="abort: SIGTERM was long before"
+        ),
+        pytest.param(
+            lost(Ending.ABORTED, subject=BARE, timeline=OF_ANOTHER), id="abort: SIGTERM to another revision"
+        ),
+        pytest.param(
+            lost(Ending.ABORTED, subject=structs.replace(SUBJECT, old=None), budget=NO_DRAIN),
+            id="abort: image unknown",
+        ),
+        pytest.param(
+            lost(Ending.ABORTED, subject=structs.replace(SUBJECT, old=Image(revision=OLD)), budget=NO_DRAIN),
+            id="abort: command unknown",
+        ),
+        pytest.param(
+            lost(Ending.ABORTED, subject=BARE, budget=BUDGET), id="abort: the engine drains by other means"
+        ),
+        pytest.param(
+            killed(streams=streams(9, Ending.TRUNCATED, at=95.0, lasts=15.0)), id="cut long before the kill"
+        ),
+        pytest.param(lost(Ending.ABORTED), id="abort: the engine has a --shutdown-timeout"),
+        pytest.param(
+            lost(Ending.ABORTED, subject=ZERO, budget=None), id="abort: budget unknown, option there"
+        ),
+        pytest.param(lost(Ending.MALFORMED, subject=BARE, budget=NO_DRAIN), id="another ending at SIGTERM"),
+        pytest.param(
+            lost(Ending.ABORTED, subject=BARE, budget=NO_DRAIN, timeline=Timeline()), id="no timeline"
+        ),
+        pytest.param(lost(Ending.ENDED_EARLY, timeline=NO_T13), id="ended early: no SIGTERM seen"),
+        pytest.param(
+            lost(Ending.RESET, timeline=timeline(exit_code=None)), id="exited at SIGTERM: exit code unknown"
+        ),
+        pytest.param(killed(timeline=timeline(exit_code=None)), id="killed: exit code unknown"),
+        pytest.param(killed(timeline=timeline(exit_code=0)), id="killed: the pod exited by itself"),
+        pytest.param(
+            killed(timeline=timeline(exit_code=137, without=[MarkName.T14])),
+            id="killed: end of the pod not seen",
+        ),
+        pytest.param(
+            killed(timeline=timeline(exit_code=137, without=[MarkName.T12])), id="killed: deletion not seen"
+        ),
+        pytest.param(
+            killed(budget=structs.replace(BUDGET, grace_s=60)), id="killed: long before the grace was over"
+        ),
+        pytest.param(
+            killed(
+                timeline=structs.replace(
+                    AT_137,
+                    marks=tuple(
+                        structs.replace(each, reason="OOMKilled" if each.exit_code else None)
+                        for each in AT_137.marks
+                    ),
+                )
+            ),
+            id="killed: out of memory",
+        ),
+        pytest.param(refused(timeline=Timeline()), id="refused: no cutover seen"),
+        pytest.param(refused(Ending.HTTP_429), id="429 says that it serves"),
+        pytest.param(
+            run((*streams(80), *streams(3, Ending.CONNECT_REFUSED, at=111.0))),
+            id="refused long after the cutover",
+        ),
+        pytest.param(run((*streams(80), stream(Ending.RESET, at=70))), id="lost long before any mark"),
+        pytest.param(plain([stream(Ending.RESET)]), id="no rollout"),
+    ],
+)
+def test_without_the_evidence_the_cause_is_unexplained(judged):
+    assert names(judged) == [UNEXPLAINED]
+
+
+def test_an_unfit_revision_is_a_cause_without_any_lost_stream():
+    judged = run(preview=PreviewFinding(fit=False, streams=3, why="3 of 3 malformed"))
+    (cause,) = find_causes(judged, read_cohorts(judged))
+    assert (cause.cause, cause.streams) == ("new_revision_unfit", 3)
+    assert "3 of 3 malformed" in cause.line
+    assert names(run(preview=PreviewFinding(fit=True))) == []
+    assert names(run(preview=None)) == []
+
+
+def test_two_causes_are_told_apart_the_larger_first():
+    both = (*lost(Ending.ENDED_EARLY).streams, *streams(3, Ending.CONNECT_REFUSED, at=102.0, lasts=0.1))
+    assert names(run(both)) == ["no_drain", "refused_after_cutover"]
+
+
+def test_an_unexplained_loss_still_says_when_it_was():
+    judged = run((*streams(79), stream(Ending.RESET, lasts=8.0)))
+    (cause,) = find_causes(judged, read_cohorts(judged))
+    assert cause.line == (
+        "1 of 80 crossing streams reset 3 s after the cutover on rev 7c9f: "
+        "unexplained: nothing in the evidence says why"
+    )
+
+
+def test_two_pods_are_both_named():
+    other = mark(MarkName.T13, T13, pod="vllm-7c9f-y", revision=OLD)
+    line = timeline()
+    judged = lost(Ending.ENDED_EARLY, timeline=timeline(marks=(*line.marks, other)))
+    (cause,) = find_causes(judged, read_cohorts(judged))
+    assert "(pod vllm-7c9f-x, exit 0; pod vllm-7c9f-y)" in cause.line
+
+
+def test_pulses_are_called_pulses():
+    judged = run((*streams(80), pulse(102, Ending.CONNECT_REFUSED)))
+    (cause,) = find_causes(judged, read_cohorts(judged))
+    assert cause.line.startswith("1 of 1 new pulses refused 2.4 s after the cutover")
+
+
+def test_what_says_nothing_of_the_service_has_no_cause():
+    assert names(run((*streams(80), *streams(3, Ending.CUT), *streams(3, Ending.CLIENT_ERROR)))) == []
+
+
+def test_every_ending_that_can_have_a_cause_has_its_words():
+    assert set(ENDING_WORDS) == {
+        ending for ending in Ending if ending.outcome in (Outcome.LOST, Outcome.REFUSED)
+    }
+
+
+@pytest.mark.parametrize("module", [causes, checks, cohorts, verdict])
+def test_the_judgement_imports_nothing_of_the_rehearsal(module):
+    tree = ast.parse(inspect.getsource(module))
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not {name for name in imported if name and ("rehearsal" in name or name.startswith("hooks"))}
