@@ -81,7 +81,8 @@ class Lifecycle:
 
     def on_user_error(self, user_instance: object, exception: Exception, **_: object) -> None:
         """A task failed in its own code: what it would have shown is unknown."""
-        name = type(user_instance).__name__
+        # Locust hands over the task set of a user class without one of its own.
+        name = type(getattr(user_instance, "user", user_instance)).__name__
         self._need_session().note_crash(f"a task of {name} failed: {type(exception).__name__}: {exception}")
 
     def on_test_stopping(self, **_: object) -> None:

@@ -42,6 +42,7 @@ def test_a_plain_load_is_asked_the_thresholds_and_what_makes_them_true():
         "error_rate",
         "5xx_rate",
         "completion",
+        "script",
         "ledger",
         "ourselves",
     ]

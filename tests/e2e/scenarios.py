@@ -1,0 +1,71 @@
+"""Every whole run that the tests look at, by name: how it is started, what is done to it."""
+
+import random
+import signal
+import string
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from midstream.rehearsal import faults
+from tests.e2e.locust_run import QUICK, Ended, LocustRun, Strike
+from tests.midstream.rehearsal.engine_process import engine
+
+HERE = Path(__file__).parent
+FAULTS = ("no-shutdown-timeout", "clean-cut", "short-grace", "promote-ignored", "bad-preview")
+INT, TERM, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGKILL
+
+
+def quick(*arguments: str, strikes: Sequence[Strike] = (), locustfile: Path | None = None) -> LocustRun:
+    """A run on the quick plan."""
+    run = LocustRun(arguments=("--plan", str(QUICK), *arguments), strikes=strikes)
+    if locustfile is not None:
+        run.locustfile = locustfile
+    return run
+
+
+def under_alias(fault: str, folder: Path) -> Ended:
+    """A fault from a file of another name, so that nothing can have read what it is called."""
+    alias = "".join(random.choices(string.ascii_lowercase, k=12))
+    content = yaml.safe_load((Path(faults.__file__).parent / "faults" / f"{fault}.yaml").read_text())
+    folder.mkdir(parents=True)
+    file = folder / f"{alias}.yaml"
+    file.write_text(yaml.safe_dump(content | {"name": alias, "sentence": "An alias."}))
+    return quick("--rehearsal-fault", str(file)).run(folder)
+
+
+def plain(
+    *arguments: str, strikes: Sequence[Strike] = (), kill_engine_after_s: float | None = None
+) -> Callable[[Path], Ended]:
+    """A plain load on an engine of its own."""
+
+    def run(folder: Path) -> Ended:
+        with engine("--tokens-per-second", "20") as served:
+            host = ("--host", f"http://127.0.0.1:{served.port}")
+            if kill_engine_after_s is not None:
+                threading.Timer(kill_engine_after_s, served.process.kill).start()
+            return LocustRun(arguments=(*host, *arguments), strikes=strikes).run(folder)
+
+    return run
+
+
+SCENARIOS: dict[str, Callable[[Path], Ended]] = {
+    "promotion": quick().run,
+    **{fault: partial(under_alias, fault) for fault in FAULTS},
+    "ten-users": quick("-u", "10").run,
+    "run-time-over": quick("-t", "9s").run,
+    "ctrl-c": quick(strikes=[Strike(r"\] preview", INT)]).run,
+    "ctrl-c-twice": quick(strikes=[Strike(r"\] preview", INT), Strike("Ctrl-C: stopping", INT, 0.5)]).run,
+    "sigterm": quick(strikes=[Strike(r"\] baseline.*undisturbed", TERM)]).run,
+    "ctrl-c-at-start": quick(strikes=[Strike("starting the rehearsal", INT, 0.3)]).run,
+    "sigkill": quick(strikes=[Strike(r"\] preview", KILL)]).run,
+    "failing-watch": quick(locustfile=HERE / "failing_watch.py").run,
+    "failing-task": quick(locustfile=HERE / "failing_task.py").run,
+    "plain": plain("-t", "4s", "--tokens", "60"),
+    "plain-chat": plain("-t", "2s", "--api", "chat", "--tokens", "20"),
+    "plain-server-killed": plain("-t", "8s", "--tokens", "400", kill_engine_after_s=6.0),
+    "plain-ctrl-c": plain("--tokens", "40", strikes=[Strike("streams open", INT)]),
+}
