@@ -3,14 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from midstream.checks import crossing, ourselves, rates, reachability, rollout, routing, times
 from midstream.checks.check import Answer, Check, Status
-from midstream.checks.crossing import at_sigterm, crossing_lost
-from midstream.checks.ourselves import baseline, ledger, ourselves, script
-from midstream.checks.rates import completion, error_rate, rate_5xx
-from midstream.checks.reachability import reachability
-from midstream.checks.rollout import preview, rollout, second_witness
-from midstream.checks.routing import routing
-from midstream.checks.times import max_gap, ttft_p95
 from midstream.cohorts import Cohorts
 from midstream.run import Run
 
@@ -46,25 +40,27 @@ def _check(question: Question, run: Run, cohorts: Cohorts) -> Check:
 
 
 QUESTIONS: tuple[Question, ...] = (
-    Question("preview", preview),
-    Question("crossing_lost", crossing_lost),
-    Question("at_sigterm", at_sigterm),
-    Question("reachability", reachability),
-    Question("routing", routing),
-    Question("rollout", rollout),
-    Question("error_rate", error_rate, of_plain_load=True),
-    Question("5xx_rate", rate_5xx, of_plain_load=True),
-    Question("completion", completion, of_plain_load=True),
+    Question("preview", rollout.preview),
+    Question("crossing_lost", crossing.crossing_lost),
+    Question("at_sigterm", crossing.at_sigterm),
+    Question("reachability", reachability.reachability),
+    Question("routing", routing.routing),
+    Question("rollout", rollout.rollout),
+    Question("error_rate", rates.error_rate, of_plain_load=True),
+    Question("5xx_rate", rates.rate_5xx, of_plain_load=True),
+    Question("completion", rates.completion, of_plain_load=True),
     Question(
         "ttft_p95",
-        ttft_p95,
+        times.ttft_p95,
         of_plain_load=True,
         asked_when=lambda run: run.limits.max_ttft_p95_s is not None,
     ),
-    Question("max_gap", max_gap, of_plain_load=True, asked_when=lambda run: run.limits.max_gap_s is not None),
-    Question("script", script, of_plain_load=True, of_service=False),
-    Question("baseline", baseline, of_service=False),
-    Question("ledger", ledger, of_plain_load=True, of_service=False),
-    Question("ourselves", ourselves, of_plain_load=True, of_service=False),
-    Question("second_witness", second_witness, of_service=False),
+    Question(
+        "max_gap", times.max_gap, of_plain_load=True, asked_when=lambda run: run.limits.max_gap_s is not None
+    ),
+    Question("script", ourselves.script, of_plain_load=True, of_service=False),
+    Question("baseline", ourselves.baseline, of_service=False),
+    Question("ledger", ourselves.ledger, of_plain_load=True, of_service=False),
+    Question("ourselves", ourselves.ourselves, of_plain_load=True, of_service=False),
+    Question("second_witness", rollout.second_witness, of_service=False),
 )

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from midstream.cohorts import STEADY, Cohort, Place, read_cohorts, revision_of, table
@@ -109,7 +111,7 @@ def test_the_revision_of_a_stream(record, cutovers, expected):
     assert revision_of(record, cutovers) == expected
 
 
-UNLABELLED = {"revisions": ()}
+UNLABELLED: dict[str, Any] = {"revisions": ()}
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from msgspec import structs
 
@@ -10,7 +12,7 @@ from midstream.streams.ending import Ending
 from tests.midstream.builders import LIMITS, ns, pulse, run, stream, streams, timeline
 
 PASS, FAIL, INCONCLUSIVE, NOT_EXAMINED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_EXAMINED
-LONG = {"at": 95.0, "lasts": 15.0}  # open at SIGTERM
+LONG: dict[str, Any] = {"at": 95.0, "lasts": 15.0}  # open at SIGTERM
 ONE_LOST = structs.replace(LIMITS, max_crossing_lost=1)
 
 

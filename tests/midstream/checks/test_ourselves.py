@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from msgspec import structs
 
@@ -77,7 +79,7 @@ def test_the_ledger(books, status):
     assert ask(ledger, ledger=books).status is status
 
 
-EARLY = {"at": 70.0, "lasts": 5.0}
+EARLY: dict[str, Any] = {"at": 70.0, "lasts": 5.0}
 
 
 @pytest.mark.parametrize(
