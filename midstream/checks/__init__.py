@@ -32,7 +32,7 @@ def examine(run: Run, cohorts: Cohorts) -> tuple[Check, ...]:
 
 def _check(question: Question, run: Run, cohorts: Cohorts) -> Check:
     answer = question.ask(run, cohorts)
-    if question.of_service and run.script.baseline_failed and answer.status is not Status.NOT_EXAMINED:
+    if question.of_service and run.script.baseline_failed:
         answer = answer._replace(
             status=Status.INCONCLUSIVE, why="the service failed before anything was triggered"
         )

@@ -61,3 +61,10 @@ def test_a_broken_baseline_voids_every_check_on_the_service(records):
     asked = statuses(run(records, script=BROKEN, preview=PreviewFinding(fit=False)))
     assert Status.FAIL not in asked.values()
     assert {name for name, status in asked.items() if status is Status.PASS} == {"ledger", "ourselves"}
+
+
+def test_a_broken_baseline_voids_what_was_not_examined_too():
+    """Found by the law: a stream less at SIGTERM turned this check from void into not examined."""
+    easy = structs.replace(LIMITS, require_drain=False)
+    asked = statuses(run(streams(80), script=BROKEN, limits=easy))
+    assert asked["at_sigterm"] is Status.INCONCLUSIVE
