@@ -13,6 +13,7 @@ from hooks.load import Load
 from hooks.options import Settings
 from hooks.tested import Tested, WatchedRollout
 from midstream import promotion
+from midstream.preview import read_preview
 from midstream.promotion import NS_PER_S, Action, Facts, Plan, Promoter, Script
 from midstream.rollouts import argo
 from midstream.rollouts.client import ClusterError
@@ -22,14 +23,14 @@ from midstream.rollouts.verbs import RolloutVerbs, UnconfirmedError
 from midstream.rollouts.watcher import WATCHED_KINDS, RolloutWatcher
 from midstream.run import PreviewFinding, State
 from midstream.scenarios import Scenarios
-from midstream.streams.ending import Outcome
-from midstream.streams.record import StreamRecord
 
 TICK_S = 0.1
 LOOK_EVERY_S = 0.3
 DRAIN_RESERVE_S = 60.0
 SIGTERM_RESERVE_S = 4.0  # promotion, cutover, and some stream left after SIGTERM
 PREVIEW_TOKENS = 32
+PREVIEW_REACH_S = 15.0  # the data plane follows a pod's readiness with some delay
+PREVIEW_PAUSE_S = 0.5
 LONG_STREAMS_LIMIT_S = 30.0
 
 
@@ -196,11 +197,19 @@ class Promotion:
         if self._tested.preview is None:
             self.preview = PreviewFinding(fit=None, why="the preview Service cannot be reached from here")
             return
-        streams = [
-            gevent.spawn(self._load.validate, self._tested.preview, self._next_ask(), PREVIEW_TOKENS)
-            for _ in range(self._settings.preview_streams)
-        ]
-        self.preview = _finding([stream.get() for stream in streams])
+        deadline = time.monotonic() + PREVIEW_REACH_S
+        finding: PreviewFinding | None = None
+        while finding is None:
+            last_try = time.monotonic() > deadline
+            streams = [
+                gevent.spawn(self._load.validate, self._tested.preview, self._next_ask(), PREVIEW_TOKENS)
+                for _ in range(self._settings.preview_streams)
+            ]
+            records = [stream.get() for stream in streams]
+            finding = read_preview(records, self._rollout.stable, last_try=last_try)
+            if finding is None:
+                gevent.sleep(PREVIEW_PAUSE_S)
+        self.preview = finding
 
     def _open_sigterm_streams(self) -> None:
         until_s = self._rollout.budget.until_sigterm_s
@@ -216,17 +225,6 @@ class Promotion:
 
     def _promote(self) -> None:
         self._verbs.promote()
-
-
-def _finding(records: list[StreamRecord]) -> PreviewFinding:
-    """Fit when every stream was complete; one of our own failures says nothing of the revision."""
-    bad = next((record for record in records if record.outcome in (Outcome.LOST, Outcome.REFUSED)), None)
-    ours = next((record for record in records if record.outcome is Outcome.OURS), None)
-    worst = bad or ours
-    if worst is None:
-        return PreviewFinding(fit=True, streams=len(records))
-    why = f"{worst.ending}: {worst.ending.sentence} {worst.evidence.error}".strip()
-    return PreviewFinding(fit=False if bad else None, streams=len(records), why=why)
 
 
 _ACTIONS: dict[Action, Callable[[Promotion], None]] = {
