@@ -22,6 +22,7 @@ from hooks.session import Session, keep_session
 from hooks.tested import StartError, find_tested
 from midstream.reports.report import Report
 from midstream.reports.results import ResultsError, open_results
+from midstream.rollouts.timeline import Mark
 from midstream.scenarios import ScenarioError, read_scenarios
 from midstream.streams.reactor import Reactor
 from midstream.verdict import EXIT_CODES, EXIT_USAGE, Decision
@@ -73,9 +74,13 @@ class Lifecycle:
         self._session.on_crash(self._quit)
         self._catch_signals()
 
-    def on_test_start(self, **_: object) -> None:
+    def on_test_start(self, environment: Environment, **_: object) -> None:
         """The load begins: start what goes beside it."""
         session = self._need_session()
+        if self._stopping:
+            environment.process_exit_code = EXIT_UNKNOWN
+            session.progress.say("a second test in one process is not judged: start a new process for it")
+            return
         session.started_ns = time.monotonic_ns()
         session.guard("test start", self._begin)
 
@@ -150,7 +155,7 @@ class Lifecycle:
             load=session.load,
             scenarios=session.scenarios,
             spawn=session.spawn,
-            on_mark=session.progress.mark,
+            on_mark=lambda mark: _tell_mark(session.progress, mark),
         )
         session.promotion = promotion
         session.spawn("promotion", lambda: self._run_promotion(session, promotion))
@@ -216,6 +221,12 @@ class Lifecycle:
         environment = session.environment
         if number == signal.SIGINT:  # for SIGTERM Locust has a listener of its own, which fires `quitting`
             gevent.spawn(_leave, environment)
+
+
+def _tell_mark(progress: Progress, mark: Mark) -> None:
+    """As it comes: a SIGTERM is known by its pod's preStop before it is sent."""
+    ahead_s = max(0.0, (mark.seen_ns - time.monotonic_ns()) / NS_PER_S)
+    gevent.spawn_later(ahead_s, progress.mark, mark)
 
 
 def _leave(environment: Environment) -> None:

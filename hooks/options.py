@@ -85,7 +85,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("set_image", values.assignment, "with --trigger set-image: CONTAINER=IMAGE", _SCRIPT),
     Option("set_model", values.text, "with --trigger set-model: the new model", _SCRIPT),
     Option("set_env", values.assignment, "with --trigger set-env: NAME=VALUE", _SCRIPT),
-    Option("set_args", values.text, "with --trigger set-args: the new arguments, as in a shell", _SCRIPT),
+    Option(
+        "set_args", values.text, "with --trigger set-args: --set-args='NEW ARGUMENTS', as in a shell", _SCRIPT
+    ),
     Option(
         "promoter",
         values.one_of(*Promoter),
@@ -98,8 +100,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("baseline", values.seconds, "undisturbed time before the update (default 10)", _SCRIPT),
     Option("watch_after", values.seconds, "time watched after the cutover (default 30)", _SCRIPT),
     Option("baseline_limit", values.positive_seconds, "deadline of the baseline (default 120)", _SCRIPT),
-    Option("trigger_limit", values.positive_seconds, "deadline of the update's start (default 30)", _SCRIPT),
+    Option(
+        "trigger_limit",
+        values.positive_seconds,
+        "deadline of the update's start (default 30; 1 h when somebody else starts it)",
+        _SCRIPT,
+    ),
     Option("preview_limit", values.positive_seconds, "deadline of the new pods (default 900)", _SCRIPT),
+    Option("promote_limit", values.positive_seconds, "deadline of somebody else's promotion (1h)", _SCRIPT),
     Option("cutover_limit", values.positive_seconds, "deadline of the cutover once promoted (60)", _SCRIPT),
     Option(
         "drain_limit", values.positive_seconds, "deadline of the drain (default: the budget + 60)", _SCRIPT
@@ -155,6 +163,11 @@ LOCUST_OPTIONS: tuple[Option, ...] = (
     Option("run_time", values.positive_seconds, "", ""),
     Option("host", str, "", "", "TARGET_HOST"),
 )
+# In front of the web UI a person changes the Rollout, and promotes it.
+_WEB_UI: Layer = {
+    "trigger": Given("the web UI", "none"),
+    "promoter": Given("the web UI", Promoter.PERSON),
+}
 _LOCUST_ATTRIBUTES = {"users": "num_users"}
 _BY_NAME = {option.name: option for option in (*OPTIONS, *LOCUST_OPTIONS)}
 _SOURCES = tuple(
@@ -190,8 +203,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     preview_streams: int = 3
     baseline_s: float = 10.0
     baseline_limit_s: float = 120.0
-    trigger_limit_s: float = 30.0
+    trigger_limit_s: float | None = None
     preview_limit_s: float = 900.0
+    promote_limit_s: float = 3600.0
     cutover_limit_s: float = 60.0
     drain_limit_s: float | None = None
     quiet_limit_s: float = 600.0
@@ -232,6 +246,8 @@ def read_settings(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Set
     if plan is not None:
         stack.append(layers.from_plan(Path(str(_parse("plan", plan))), _PLAN_SOURCES))
     mode = _mode(layers.merge(stack), environ)
+    if not parsed.headless:
+        stack.append(_WEB_UI)
     if mode is Mode.REHEARSAL:
         stack.append(layers.from_plan(REHEARSAL_PLAN, _PLAN_SOURCES))
     return _settings(mode, {name: _parse(name, given) for name, given in layers.merge(stack).items()})
@@ -293,6 +309,7 @@ _RENAMED = {
     "baseline_limit": "baseline_limit_s",
     "trigger_limit": "trigger_limit_s",
     "preview_limit": "preview_limit_s",
+    "promote_limit": "promote_limit_s",
     "cutover_limit": "cutover_limit_s",
     "drain_limit": "drain_limit_s",
     "quiet_limit": "quiet_limit_s",
@@ -339,7 +356,7 @@ _TRIGGER_NEEDS = {
     "set-image": ("set_image", "--set-image CONTAINER=IMAGE"),
     "set-model": ("set_model", "--set-model MODEL"),
     "set-env": ("set_env", "--set-env NAME=VALUE"),
-    "set-args": ("set_args", "--set-args 'ARGUMENTS'"),
+    "set-args": ("set_args", "--set-args='ARGUMENTS'"),
 }
 
 
@@ -353,7 +370,7 @@ def _check_consistency(settings: Settings) -> None:
     ):
         raise UsageError("--tokens and --stream-seconds contradict each other: give one of them")
     if settings.mode is Mode.PLAIN:
-        if settings.trigger is not None:
+        if settings.trigger not in (None, "none"):
             raise UsageError("--trigger needs a Rollout: add --rollout NAMESPACE/NAME")
         return
     if settings.trigger is None:

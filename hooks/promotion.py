@@ -27,6 +27,8 @@ from midstream.scenarios import Scenarios
 TICK_S = 0.1
 LOOK_EVERY_S = 0.3
 DRAIN_RESERVE_S = 60.0
+TRIGGER_LIMIT_S = 30.0
+PERSON_LIMIT_S = 3600.0
 SIGTERM_RESERVE_S = 4.0  # promotion, cutover, and some stream left after SIGTERM
 PREVIEW_TOKENS = 32
 PREVIEW_REACH_S = 15.0  # the data plane follows a pod's readiness with some delay
@@ -236,16 +238,17 @@ _ACTIONS: dict[Action, Callable[[Promotion], None]] = {
 
 
 def _plan(settings: Settings, rollout: WatchedRollout) -> Plan:
-    budget = rollout.budget
+    budget, triggers = rollout.budget, settings.trigger != "none"
     longest_drain_s = (budget.until_sigterm_s or 0.0) + max(0.0, budget.grace_s - budget.pre_stop_s)
     return Plan(
-        triggers=settings.trigger != "none",
+        triggers=triggers,
         promoter=settings.promoter,
         baseline_s=settings.baseline_s,
         watch_after_s=settings.limits.watch_after_s,
         max_error_rate=settings.limits.max_error_rate,
         baseline_limit_s=settings.baseline_limit_s,
-        trigger_limit_s=settings.trigger_limit_s,
+        trigger_limit_s=settings.trigger_limit_s or (TRIGGER_LIMIT_S if triggers else PERSON_LIMIT_S),
+        promote_limit_s=settings.promote_limit_s,
         preview_limit_s=settings.preview_limit_s,
         cutover_limit_s=settings.cutover_limit_s,
         drain_limit_s=settings.drain_limit_s or longest_drain_s + DRAIN_RESERVE_S,

@@ -40,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     baseline_limit_s: float
     trigger_limit_s: float
     preview_limit_s: float
+    promote_limit_s: float  # of a promotion that is not ours
     cutover_limit_s: float
     drain_limit_s: float
     quiet_limit_s: float
@@ -141,7 +142,9 @@ def deadline_s(state: State, plan: Plan) -> tuple[float, str] | None:
         State.BASELINE: (plan.baseline_limit_s, "--baseline-limit"),
         State.TRIGGER: (plan.trigger_limit_s, "--trigger-limit"),
         State.PREVIEW: (plan.preview_limit_s, "--preview-limit"),
-        State.PROMOTE: (plan.cutover_limit_s, "--cutover-limit"),
+        State.PROMOTE: (plan.cutover_limit_s, "--cutover-limit")
+        if plan.promoter is Promoter.HOOK
+        else (plan.promote_limit_s, "--promote-limit"),
         State.CUTOVER: (plan.cutover_limit_s, "--cutover-limit"),
         State.DRAIN: (plan.drain_limit_s, "--drain-limit"),
         State.QUIET: (plan.quiet_limit_s, "--quiet-limit"),
