@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable
 
 import gevent
+import msgspec
 from locust.env import Environment
 
 from hooks.ledger import Ledger
 from hooks.options import ROLLOUT_STREAM_SECONDS, Settings
 from hooks.tested import Tested
+from midstream.contract import is_early_stop, stops_early
 from midstream.lengths import Pace, longest, tokens_for
 from midstream.scenarios import Ask
 from midstream.streams.ending import Outcome
@@ -47,8 +49,11 @@ class Load:
         self.pace = Pace(tested.probed_tokens_per_s)
         self.winding_down = False
         self._cut_asked = False
+        self.traits = tested.traits
+        self.undisturbed = True  # until the promotion: what streams show then is how this server is
         self.settled = 0  # streams that ended and say something of the service
-        self.failed = 0
+        self._failed = 0
+        self._early_stops = 0
 
     def hold(
         self, ask: Ask, *, fresh: bool, seconds: float | None = None, share: float = 1.0
@@ -63,7 +68,7 @@ class Load:
             return self._reactor.stream(
                 self._tested.target,
                 request,
-                self._tested.traits,
+                self.traits,
                 on_open=self.ledger.open,
                 on_close=closed.append,
             )
@@ -73,7 +78,12 @@ class Load:
 
     def validate(self, target: Target, ask: Ask, tokens: int) -> StreamRecord:
         """One stream to a revision that serves nobody yet: its record is no part of the load's."""
-        return self._reactor.stream(target, self._request(ask, True, tokens, Lane.PULSE), self._tested.traits)
+        return self._reactor.stream(target, self._request(ask, True, tokens, Lane.PULSE), self.traits)
+
+    @property
+    def failed(self) -> int:
+        """Streams lost or refused; early stops only while this server is held to its length."""
+        return self._failed + (self._early_stops if self.traits.honours_length else 0)
 
     def flowing(self) -> int:
         """Open streams that have had a token."""
@@ -112,8 +122,11 @@ class Load:
         self.ledger.close(record)
         self.pace.learn(record)
         self.settled += record.outcome is not Outcome.OURS
-        if record.outcome in (Outcome.LOST, Outcome.REFUSED):
-            self.failed += 1
+        if is_early_stop(record):
+            self._early_stops += 1
+            self._learn_length()
+        elif record.outcome in (Outcome.LOST, Outcome.REFUSED):
+            self._failed += 1
             self._on_lost(record)
         self._environment.events.request.fire(
             request_type="SSE",
@@ -123,6 +136,11 @@ class Load:
             exception=_failure(record),
             context={},
         )
+
+    def _learn_length(self) -> None:
+        """Stop demanding the length where early stops turn out to be the rule; never once promoted."""
+        if self.undisturbed and stops_early(self.ledger.records):
+            self.traits = msgspec.structs.replace(self.traits, honours_length=False)
 
     def _request(self, ask: Ask, fresh: bool, tokens: int, lane: Lane) -> StreamRequest:
         return StreamRequest(

@@ -133,6 +133,8 @@ class Promotion:
         timeline = self._watcher.timeline()
         self._look(timeline)
         cutover = promotion.latest_cutover(timeline)
+        if cutover is not None:
+            self._load.undisturbed = False
         found = self._watcher.latest("rollouts", self._rollout.name)
         return Facts(
             now_ns=time.monotonic_ns(),
@@ -226,6 +228,7 @@ class Promotion:
             )
 
     def _promote(self) -> None:
+        self._load.undisturbed = False
         self._verbs.promote()
 
 

@@ -2,11 +2,13 @@
 
 import sys
 import time
+from collections.abc import Sequence
 
 import msgspec
 
 from hooks.options import Mode
 from hooks.session import Session
+from midstream.contract import NOT_KEPT, stops_early, without_contract
 from midstream.promotion import Script, latest_cutover
 from midstream.reports.console import write_console
 from midstream.reports.report import Report, read_report
@@ -15,6 +17,7 @@ from midstream.rollouts.client import ClusterError
 from midstream.rollouts.preflight import subject_images
 from midstream.rollouts.timeline import Timeline
 from midstream.run import Run, ScriptEnd, State, Subject
+from midstream.streams.record import StreamRecord
 from midstream.verdict import Verdict, judge
 
 
@@ -39,6 +42,10 @@ def gather(session: Session) -> Run:
     settings, promotion = session.settings, session.promotion
     timeline = Timeline() if promotion is None else promotion.timeline
     end = _script_end(session)
+    streams = tuple(session.load.ledger.records)
+    relaxed = stops_early(_undisturbed(streams, timeline))
+    if relaxed:
+        streams = without_contract(streams)
     return Run(
         subject=_subject(session, timeline),
         limits=settings.limits,
@@ -46,7 +53,7 @@ def gather(session: Session) -> Run:
         started_ns=session.started_ns,
         stopped_ns=time.monotonic_ns(),
         wall_minus_monotonic_ns=time.time_ns() - time.monotonic_ns(),
-        streams=tuple(session.load.ledger.records),
+        streams=streams,
         ledger=session.load.ledger.count(),
         script=end,
         watches_rollout=settings.mode is not Mode.PLAIN,
@@ -55,9 +62,17 @@ def gather(session: Session) -> Run:
         preview=None if promotion is None else promotion.preview,
         baseline_ns=None if promotion is None else promotion.baseline_ns,
         late=session.lateness.spells,
-        traits_missing=session.tested.traits.missing,
+        traits_missing=(*session.tested.traits.missing, *([NOT_KEPT] if relaxed else [])),
         notes=_notes(session, end),
     )
+
+
+def _undisturbed(streams: Sequence[StreamRecord], timeline: Timeline) -> Sequence[StreamRecord]:
+    """Those that ended before anything was switched; all of them where nothing was."""
+    if not timeline.cutovers:
+        return streams
+    switched_ns = timeline.cutovers[0].at.not_before_ns
+    return [stream for stream in streams if stream.end_ns <= switched_ns]
 
 
 def _notes(session: Session, end: ScriptEnd) -> tuple[str, ...]:
