@@ -2,6 +2,7 @@
 
 from locust.event import Events
 
+from hooks.help_pages import add_help_pages
 from hooks.lifecycle import Lifecycle, end_start_up_cleanly
 from hooks.options import add_options
 
@@ -11,6 +12,7 @@ def install(events: Events) -> None:
     end_start_up_cleanly()
     lifecycle = Lifecycle()
     events.init_command_line_parser.add_listener(add_options)
+    events.init_command_line_parser.add_listener(add_help_pages)
     events.init.add_listener(lifecycle.on_init)
     events.test_start.add_listener(lifecycle.on_test_start)
     events.user_error.add_listener(lifecycle.on_user_error)

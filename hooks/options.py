@@ -47,7 +47,8 @@ class Option(NamedTuple):
         return Source(self.name, self.name, flag, envs, self.repeatable)
 
 
-_TARGET, _LOAD, _SCRIPT, _STREAM, _VERDICT, _REHEARSAL = (
+_LOCUST, _TARGET, _LOAD, _SCRIPT, _STREAM, _VERDICT, _REHEARSAL = (
+    "Locust's own",
     "what is tested",
     "the load",
     "the promotion",
@@ -65,12 +66,25 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "model", values.text, "the model to ask for (default: the first one served)", _TARGET, "MODEL_NAME"
     ),
-    Option("api", values.one_of("completions", "chat"), "completions (default) or chat", _TARGET),
-    Option("scenario", values.text, "YAML file with prompts, lengths and weights", _LOAD),
-    Option("plan", values.text, "YAML file with any of these options", _LOAD),
-    Option("tokens", values.positive_count, "length of each stream in tokens (plain load: 128)", _LOAD),
+    Option("api", values.one_of("completions", "chat"), "completions or chat (default completions)", _TARGET),
     Option(
-        "stream_seconds", values.positive_seconds, "length of each stream in time (with a rollout: 60)", _LOAD
+        "scenario",
+        values.text,
+        "YAML file with prompts, lengths and weights (default: config/scenarios/default.yaml)",
+        _LOAD,
+    ),
+    Option("plan", values.text, "YAML file with any of these options", _LOAD),
+    Option(
+        "tokens",
+        values.positive_count,
+        "length of each stream in tokens (default: 128 in a plain load)",
+        _LOAD,
+    ),
+    Option(
+        "stream_seconds",
+        values.positive_seconds,
+        "length of each stream in time (default: 60 with a rollout)",
+        _LOAD,
     ),
     Option("kept_share", values.share, "share of users that keep their connection (default 0)", _LOAD),
     Option(
@@ -80,7 +94,12 @@ OPTIONS: tuple[Option, ...] = (
         _LOAD,
     ),
     Option("seed", values.count, "seed of prompts and lengths (default 0)", _LOAD),
-    Option("wind_down", values.seconds, "how long open streams may finish when the test stops (120)", _LOAD),
+    Option(
+        "wind_down",
+        values.seconds,
+        "how long open streams may finish when the test stops (default 120)",
+        _LOAD,
+    ),
     Option("trigger", values.one_of(*TRIGGERS), f"how the update is started: {', '.join(TRIGGERS)}", _SCRIPT),
     Option("set_image", values.assignment, "with --trigger set-image: CONTAINER=IMAGE", _SCRIPT),
     Option("set_model", values.text, "with --trigger set-model: the new model", _SCRIPT),
@@ -91,7 +110,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "promoter",
         values.one_of(*Promoter),
-        "who promotes: hook (default), person, or argo (autoPromotionEnabled)",
+        "who promotes: hook, person, or argo by autoPromotionEnabled (default hook; in the web UI: person)",
         _SCRIPT,
     ),
     Option(
@@ -103,12 +122,22 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "trigger_limit",
         values.positive_seconds,
-        "deadline of the update's start (default 30; 1 h when somebody else starts it)",
+        "deadline of the update's start (default: 30, or 1h when somebody else starts it)",
         _SCRIPT,
     ),
     Option("preview_limit", values.positive_seconds, "deadline of the new pods (default 900)", _SCRIPT),
-    Option("promote_limit", values.positive_seconds, "deadline of somebody else's promotion (1h)", _SCRIPT),
-    Option("cutover_limit", values.positive_seconds, "deadline of the cutover once promoted (60)", _SCRIPT),
+    Option(
+        "promote_limit",
+        values.positive_seconds,
+        "deadline of somebody else's promotion (default 1h)",
+        _SCRIPT,
+    ),
+    Option(
+        "cutover_limit",
+        values.positive_seconds,
+        "deadline of the cutover once promoted (default 60)",
+        _SCRIPT,
+    ),
     Option(
         "drain_limit", values.positive_seconds, "deadline of the drain (default: the budget + 60)", _SCRIPT
     ),
@@ -119,28 +148,70 @@ OPTIONS: tuple[Option, ...] = (
     Option("idle_limit", values.positive_seconds, "between two tokens (default 20)", _STREAM),
     Option("total_limit", values.positive_seconds, "of the whole stream (default 900)", _STREAM),
     Option(
-        "max_error_rate", values.share, "share of streams lost or refused (5%)", _VERDICT, "MAX_ERROR_RATE"
+        "max_error_rate",
+        values.share,
+        "share of streams lost or refused (default 5%)",
+        _VERDICT,
+        "MAX_ERROR_RATE",
     ),
-    Option("max_5xx_rate", values.share, "share answered with 5xx (2%)", _VERDICT, "MAX_5XX_RATE"),
-    Option("min_stream_completion", values.share, "share completed (90%)", _VERDICT, "MIN_STREAM_COMPLETION"),
+    Option("max_5xx_rate", values.share, "share answered with 5xx (default 2%)", _VERDICT, "MAX_5XX_RATE"),
+    Option(
+        "min_stream_completion",
+        values.share,
+        "share completed (default 90%)",
+        _VERDICT,
+        "MIN_STREAM_COMPLETION",
+    ),
     Option(
         "max_crossing_lost",
         values.count,
-        "streams lost across the cutover (0)",
+        "streams lost across the cutover (default 0)",
         _VERDICT,
         "MAX_CROSSING_LOST",
     ),
-    Option("min_crossing", values.count, "streams needed across the cutover (59)", _VERDICT, "MIN_CROSSING"),
-    Option("require_drain", values.yes_no, "yes: some stream must meet SIGTERM", _VERDICT, "REQUIRE_DRAIN"),
-    Option("max_blackout", values.seconds, "time unreachable at the cutover (1)", _VERDICT, "MAX_BLACKOUT"),
     Option(
-        "max_propagation", values.seconds, "old revision on new connections (10)", _VERDICT, "MAX_PROPAGATION"
+        "min_crossing",
+        values.count,
+        "streams needed across the cutover (default 59)",
+        _VERDICT,
+        "MIN_CROSSING",
     ),
     Option(
-        "max_ttft_p95", values.positive_seconds, "95th percentile of TTFT (unset)", _VERDICT, "MAX_TTFT_P95"
+        "require_drain",
+        values.yes_no,
+        "yes: some stream must meet SIGTERM (default no)",
+        _VERDICT,
+        "REQUIRE_DRAIN",
     ),
-    Option("max_gap", values.positive_seconds, "longest silence in a stream (unset)", _VERDICT, "MAX_GAP"),
-    Option("results", values.text, "folder for the results (default: results)", _VERDICT),
+    Option(
+        "max_blackout",
+        values.seconds,
+        "time unreachable at the cutover (default 1)",
+        _VERDICT,
+        "MAX_BLACKOUT",
+    ),
+    Option(
+        "max_propagation",
+        values.seconds,
+        "old revision on new connections (default 10)",
+        _VERDICT,
+        "MAX_PROPAGATION",
+    ),
+    Option(
+        "max_ttft_p95",
+        values.positive_seconds,
+        "95th percentile of TTFT (default: not checked)",
+        _VERDICT,
+        "MAX_TTFT_P95",
+    ),
+    Option(
+        "max_gap",
+        values.positive_seconds,
+        "longest silence in a stream (default: not checked)",
+        _VERDICT,
+        "MAX_GAP",
+    ),
+    Option("results", values.text, "folder for the results (default results)", _VERDICT),
     Option(
         "rehearsal_fault",
         values.text,
@@ -148,20 +219,31 @@ OPTIONS: tuple[Option, ...] = (
         _REHEARSAL,
         repeatable=True,
     ),
-    Option("rehearsal_tokens_per_second", values.positive_number, "pace of each stream", _REHEARSAL),
-    Option("rehearsal_load_seconds", values.seconds, "time an engine takes to load", _REHEARSAL),
-    Option("rehearsal_scale_down_delay", values.count, "scaleDownDelaySeconds", _REHEARSAL),
-    Option("rehearsal_pre_stop", values.count, "preStop sleep in seconds", _REHEARSAL),
-    Option("rehearsal_grace", values.count, "terminationGracePeriodSeconds", _REHEARSAL),
-    Option("rehearsal_shutdown_timeout", values.count, "the engine's --shutdown-timeout", _REHEARSAL),
+    Option(
+        "rehearsal_tokens_per_second", values.positive_number, "pace of each stream (default 20)", _REHEARSAL
+    ),
+    Option("rehearsal_load_seconds", values.seconds, "time an engine takes to load (default 1)", _REHEARSAL),
+    Option("rehearsal_scale_down_delay", values.count, "scaleDownDelaySeconds (default 4)", _REHEARSAL),
+    Option("rehearsal_pre_stop", values.count, "preStop sleep in seconds (default 2)", _REHEARSAL),
+    Option("rehearsal_grace", values.count, "terminationGracePeriodSeconds (default 40)", _REHEARSAL),
+    Option(
+        "rehearsal_shutdown_timeout", values.count, "the engine's --shutdown-timeout (default 30)", _REHEARSAL
+    ),
 )
 
 # Locust's own options; a plan may set them as well.
 LOCUST_OPTIONS: tuple[Option, ...] = (
-    Option("users", values.positive_count, "", ""),
-    Option("spawn_rate", values.positive_number, "", ""),
-    Option("run_time", values.positive_seconds, "", ""),
-    Option("host", str, "", "", "TARGET_HOST"),
+    Option("users", values.positive_count, "streams held at once (default: 80, in a plain load 4)", _LOCUST),
+    Option(
+        "spawn_rate",
+        values.positive_number,
+        "users that begin in a second (default: 20, in a plain load 4)",
+        _LOCUST,
+    ),
+    Option(
+        "run_time", values.positive_seconds, "the run is over by then (default: 30 in a plain load)", _LOCUST
+    ),
+    Option("host", str, "URL of the server under load; alone: a plain load", _LOCUST, "TARGET_HOST"),
 )
 # In front of the web UI a person changes the Rollout, and promotes it.
 _WEB_UI: Layer = {
@@ -231,7 +313,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             option.source.flag,
             dest=option.name,
             default=None,
-            help=f"{option.help} [env {', '.join(option.source.envs)}]",
+            help=f"{option.help} [env {', '.join(option.source.envs)}]".replace("%", "%%"),
             action="append" if option.repeatable else "store",
         )
         # A group bypasses Locust's own add_argument, which sets these (argument_parser.py, 2.47).
