@@ -1,7 +1,7 @@
 """Every option of a run, typed into one frozen Settings."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -332,7 +332,26 @@ def read_settings(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Set
         stack.append(_WEB_UI)
     if mode is Mode.REHEARSAL:
         stack.append(layers.from_plan(REHEARSAL_PLAN, _PLAN_SOURCES))
-    return _settings(mode, {name: _parse(name, given) for name, given in layers.merge(stack).items()})
+    merged = layers.merge(_one_length(stack))
+    return _settings(mode, {name: _parse(name, given) for name, given in merged.items()})
+
+
+_LENGTHS = frozenset({"tokens", "stream_seconds"})
+
+
+def _one_length(stack: Sequence[Layer]) -> list[Layer]:
+    """The stack with one kind of length: the strongest source that names one drops the other kind."""
+    chosen: frozenset[str] = frozenset()
+    kept: list[Layer] = []
+    for layer in stack:
+        named = _LENGTHS & layer.keys()
+        if named == _LENGTHS:
+            both = " and ".join(layer[name].where for name in ("tokens", "stream_seconds"))
+            raise UsageError(f"{both} contradict each other: give one of them")
+        dropped = _LENGTHS - chosen if chosen else frozenset()
+        kept.append({name: given for name, given in layer.items() if name not in dropped})
+        chosen = chosen or named
+    return kept
 
 
 def _parse(name: str, given: Given) -> object:
@@ -445,12 +464,6 @@ _TRIGGER_NEEDS = {
 def _check_consistency(settings: Settings) -> None:
     if settings.faults and settings.mode is not Mode.REHEARSAL:
         raise UsageError("--rehearsal-fault is for the rehearsal only: leave --host and --rollout out")
-    if (
-        settings.tokens is not None
-        and settings.stream_seconds is not None
-        and settings.mode is not Mode.REHEARSAL
-    ):
-        raise UsageError("--tokens and --stream-seconds contradict each other: give one of them")
     if settings.mode is Mode.PLAIN:
         if settings.trigger not in (None, "none"):
             raise UsageError("--trigger needs a Rollout: add --rollout NAMESPACE/NAME")

@@ -3,23 +3,19 @@
 import textwrap
 
 import pytest
-from locust.argument_parser import LocustArgumentParser, get_empty_argument_parser, setup_parser_arguments
+from locust.argument_parser import LocustArgumentParser
 
-from hooks.help_pages import WIDTH, add_help_pages, faults_page, options_page
-from hooks.options import LOCUST_OPTIONS, OPTIONS, add_options
+from hooks.help_pages import WIDTH, faults_page, options_page
+from hooks.options import LOCUST_OPTIONS, OPTIONS
 from midstream.rehearsal.faults import bundled_faults
+from tests.hooks.command_line import locust_parser
 
 ALL = (*OPTIONS, *LOCUST_OPTIONS)
 
 
 @pytest.fixture
 def parser() -> LocustArgumentParser:
-    """Locust's own, as a locustfile with the hooks leaves it."""
-    parser = get_empty_argument_parser(default_config_files=[])
-    setup_parser_arguments(parser)
-    add_options(parser)
-    add_help_pages(parser)
-    return parser
+    return locust_parser()
 
 
 @pytest.mark.parametrize("option", ALL, ids=lambda option: option.name)

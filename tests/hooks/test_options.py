@@ -1,27 +1,31 @@
 """How command line, environment and plans become one Settings."""
 
-import argparse
-from pathlib import Path
+import re
 
 import pytest
 
 from hooks.layers import UsageError
 from hooks.options import (
+    DEFAULT_SCENARIOS,
     LOCUST_OPTIONS,
     OPTIONS,
     PROJECT,
     REHEARSAL_PLAN,
+    ROLLOUT_STREAM_SECONDS,
+    TRIGGERS,
     Mode,
     Settings,
-    add_options,
     read_settings,
 )
+from hooks.promotion import DRAIN_RESERVE_S, PERSON_LIMIT_S, TRIGGER_LIMIT_S
 from midstream.promotion import Promoter
+from tests.hooks.command_line import locust_parser, parse
 
+ALL = (*OPTIONS, *LOCUST_OPTIONS)
 PLANS = {"rehearsal.yaml", "quick.yaml"}
+README = (PROJECT / "README.md").read_text()
 
 
-LOCUSTS = {"--users": "num_users", "--spawn-rate": "spawn_rate", "--run-time": "run_time", "--host": "host"}
 # Where any text but "1" is needed.
 TEXTS = {
     "trigger": "none",
@@ -37,15 +41,6 @@ TEXTS = {
 
 def read(*arguments: str, **environ: str) -> Settings:
     return read_settings(parse(*arguments), environ)
-
-
-def parse(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    for flag, attribute in LOCUSTS.items():
-        parser.add_argument(flag, dest=attribute)
-    parser.add_argument("--headless", action="store_true", default=True)
-    return parser.parse_args(arguments)
 
 
 def test_no_target_is_the_rehearsal_with_its_plan():
@@ -105,9 +100,7 @@ def test_faults_may_be_repeated():
 
 
 def test_in_the_web_ui_a_person_acts():
-    parsed = parse()
-    parsed.headless = False
-    settings = read_settings(parsed, {})
+    settings = read_settings(parse(headless=False), {})
     assert settings.trigger == "none"
     assert settings.promoter is Promoter.PERSON
 
@@ -178,7 +171,195 @@ def test_every_bundled_plan_is_known_here_and_parses():
 
 
 def test_options_of_the_readme_exist():
-    words = set(Path(PROJECT / "README.md").read_text().replace("`", " ").split())
-    named = {word.strip(".,()") for word in words if word.startswith("--")}
-    known = {option.source.flag for option in (*OPTIONS, *LOCUST_OPTIONS)}
-    assert named <= known | {"--headless", "--help-midstream"}
+    known = {flag for action in locust_parser()._actions for flag in action.option_strings}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", README))
+    assert named
+    assert named <= known
+
+
+def test_variables_of_the_readme_exist():
+    known = {env for option in ALL for env in option.source.envs}
+    named = set(re.findall(r"\b(?:MIDSTREAM|MAX|MIN)_[A-Z0-9_]+", README))
+    assert named
+    assert named <= known
+
+
+ROLLOUT = ("--rollout", "a/b", "--trigger", "none")
+PLAIN = ("--host", "http://a")
+TOLD = {option: re.search(r"\(default ([^;:)]+)", option.help) for option in ALL}
+# Told in words, or there is nothing to be told.
+IN_WORDS = {
+    *("rollout", "context", "preview_host", "model", "host"),
+    *("scenario", "plan", "tokens", "stream_seconds", "users", "spawn_rate", "run_time"),
+    *("trigger", "set_image", "set_model", "set_env", "set_args", "trigger_limit", "drain_limit"),
+    *("max_ttft_p95", "max_gap", "rehearsal_fault"),
+}
+
+
+@pytest.mark.parametrize("option", ALL, ids=lambda option: option.name)
+def test_the_default_that_is_told_is_the_default(option):
+    told = TOLD[option]
+    assert (told is None) is (option.name in IN_WORDS)
+    if told is not None and option.group == "the rehearsal":
+        assert read(option.source.flag, told[1]) == read()
+    elif told is not None:
+        assert read(*ROLLOUT, option.source.flag, told[1]) == read(*ROLLOUT)
+
+
+BY_MODE = {
+    "plain users": (PLAIN, "--users", "4", "in a plain load 4"),
+    "plain spawn rate": (PLAIN, "--spawn-rate", "4", "in a plain load 4"),
+    "plain run time": (PLAIN, "--run-time", "30", "30 in a plain load"),
+    "plain tokens": (PLAIN, "--tokens", "128", "128 in a plain load"),
+    "users": (ROLLOUT, "--users", "80", "default: 80"),
+    "spawn rate": (ROLLOUT, "--spawn-rate", "20", "default: 20"),
+}
+
+
+@pytest.mark.parametrize(("target", "flag", "value", "words"), BY_MODE.values(), ids=BY_MODE)
+def test_a_default_that_hangs_on_the_target(target, flag, value, words):
+    assert read(*target, flag, value) == read(*target)
+    assert words in next(option.help for option in ALL if option.source.flag == flag)
+
+
+def test_the_rest_of_the_defaults_in_words():
+    by_name = {option.name: option.help for option in ALL}
+    assert f"default: {ROLLOUT_STREAM_SECONDS:g} with a rollout" in by_name["stream_seconds"]
+    assert f"default: {DEFAULT_SCENARIOS.relative_to(PROJECT)}" in by_name["scenario"]
+    assert f"default: {TRIGGER_LIMIT_S:g}, or {PERSON_LIMIT_S / 3600:g}h" in by_name["trigger_limit"]
+    assert f"default: the budget + {DRAIN_RESERVE_S:g}" in by_name["drain_limit"]
+
+
+def test_options_left_out_stay_out_of_the_command_line():
+    parsed = vars(parse())
+    assert all(parsed[option.name] is None for option in OPTIONS)
+
+
+SEEDS = {
+    "MODEL_NAME": ("gpt", lambda settings: settings.model),
+    "TARGET_HOST": ("http://b", lambda settings: settings.host),
+    "MAX_ERROR_RATE": ("1%", lambda settings: settings.limits.max_error_rate),
+    "MAX_5XX_RATE": ("0.01", lambda settings: settings.limits.max_5xx_rate),
+    "MIN_STREAM_COMPLETION": ("99%", lambda settings: settings.limits.min_stream_completion),
+    "MAX_CROSSING_LOST": ("2", lambda settings: settings.limits.max_crossing_lost),
+    "MIN_CROSSING": ("10", lambda settings: settings.limits.min_crossing),
+    "MAX_TTFT_P95": ("1.5", lambda settings: settings.limits.max_ttft_p95_s),
+}
+
+
+@pytest.mark.parametrize(("name", "found"), SEEDS.items(), ids=SEEDS)
+def test_every_name_of_the_seed_counts_but_gives_way_to_ours(name, found):
+    text, of = found
+    own = next(option.source.envs[0] for option in ALL if name in option.source.envs)
+    assert of(read(**{name: text})) == of(read(**{own: text}))
+    assert of(read(**{name: text})) != of(read())
+    other = {"MODEL_NAME": "other", "TARGET_HOST": "http://c"}.get(name, "0.5" if "RATE" in name else "1")
+    assert of(read(**{name: other, own: text})) == of(read(**{own: text}))
+
+
+def test_all_three_ways_of_our_own_names_by_strength(tmp_path):
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("users: 3\nrun_time: 3m\nspawn_rate: 3\n")
+    settings = read(
+        *("--plan", str(plan), "-u", "1"), MIDSTREAM_USERS="2", MIDSTREAM_SPAWN_RATE="2", MIDSTREAM_SEED="7"
+    )
+    assert (settings.users, settings.spawn_rate, settings.run_time_s, settings.seed) == (1, 2.0, 180.0, 7)
+
+
+def test_the_plan_may_come_from_the_environment(tmp_path):
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("tokens: 9\n")
+    assert read(*PLAIN, MIDSTREAM_PLAN=str(plan)).tokens == 9
+
+
+def test_a_target_in_a_plan_is_a_target(tmp_path):
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("host: http://b\n")
+    assert read("--plan", str(plan)).mode is Mode.PLAIN
+    plan.write_text("host:\n")
+    with pytest.raises(UsageError, match=r"host in .*plan\.yaml: it is empty"):
+        read("--plan", str(plan))
+
+
+def test_inside_a_cluster_a_named_target_is_enough():
+    assert read(*PLAIN, KUBERNETES_SERVICE_HOST="10.96.0.1").mode is Mode.PLAIN
+    assert read(*ROLLOUT, KUBERNETES_SERVICE_HOST="10.96.0.1").mode is Mode.ROLLOUT
+
+
+LENGTHS_OF_ONE_SOURCE = {
+    "rehearsal": ((), {}, ""),
+    "rollout": (ROLLOUT, {}, ""),
+    "environment": (PLAIN, {"MIDSTREAM_TOKENS": "3", "MIDSTREAM_STREAM_SECONDS": "3"}, ""),
+    "plan": (PLAIN, {}, "tokens: 3\nstream_seconds: 3\n"),
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "environ", "content"), LENGTHS_OF_ONE_SOURCE.values(), ids=LENGTHS_OF_ONE_SOURCE
+)
+def test_two_lengths_in_one_place_contradict(tmp_path, target, environ, content):
+    typed = ["--tokens", "3", "--stream-seconds", "3"]
+    if content:
+        (tmp_path / "plan.yaml").write_text(content)
+        typed = ["--plan", str(tmp_path / "plan.yaml")]
+    with pytest.raises(UsageError, match=r"(?i)tokens.* and .*stream.seconds.*: give one of them"):
+        read(*target, *(() if environ else typed), **environ)
+
+
+def test_a_length_drops_the_other_kind_from_weaker_places(tmp_path):
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("stream_seconds: 3\n")
+    in_tokens = read(*ROLLOUT, "--plan", str(plan), "--tokens", "9")
+    assert (in_tokens.tokens, in_tokens.stream_seconds) == (9, None)
+    in_time = read(*ROLLOUT, "--stream-seconds", "9", MIDSTREAM_TOKENS="3")
+    assert (in_time.tokens, in_time.stream_seconds) == (None, 9.0)
+    rehearsed = read("--tokens", "9")  # against the rehearsal's own plan
+    assert (rehearsed.tokens, rehearsed.stream_seconds) == (9, None)
+
+
+NEEDS = {
+    "set-image": ("--set-image", "vllm=repo:2"),
+    "set-model": ("--set-model", "tiny"),
+    "set-env": ("--set-env", "A=b"),
+    "set-args": ("--set-args", "serve tiny"),
+}
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_a_trigger_with_what_it_needs_is_taken_and_without_it_refused(trigger):
+    target = ("--rollout", "a/b", "--trigger", trigger)
+    needs = NEEDS.get(trigger, ())
+    assert read(*target, *needs).trigger == trigger
+    if needs:
+        with pytest.raises(UsageError, match=f"--trigger {trigger} needs {needs[0]}"):
+            read(*target)
+
+
+BAD_TEXTS = {
+    "command line": (["--baseline", "-3"], {}, "--baseline '-3': write a duration such as 90"),
+    "environment": ([], {"MIDSTREAM_BASELINE": "soon"}, "MIDSTREAM_BASELINE=soon: write a duration"),
+    "seed's variable": ([], {"MAX_ERROR_RATE": "5"}, "MAX_ERROR_RATE=5: write a share .*: 5%"),
+    "users": (["-u", "0"], {}, "--users '0': write a whole number, 1 or more"),
+    "one of several": (["--rehearsal-fault", "a", "--rehearsal-fault", ""], {}, "--rehearsal-fault .*empty"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "environ", "words"), BAD_TEXTS.values(), ids=BAD_TEXTS)
+def test_a_bad_value_is_told_where_it_stands_with_what_to_type(arguments, environ, words):
+    with pytest.raises(UsageError, match=words):
+        read(*arguments, **environ)
+
+
+BAD_PLANS = {
+    "a list for one value": ("tokens: [1, 2]\n", "tokens in .*: give one value"),
+    "a mapping": ("tokens: {a: 1}\n", "tokens in .*: write a whole number"),
+    "no value": ("baseline:\n", "baseline in .*: write a duration"),
+    "a plan in a plan": ("plan: other.yaml\n", "unknown key plan"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), BAD_PLANS.values(), ids=BAD_PLANS)
+def test_a_bad_line_of_a_plan_is_told_with_its_file(tmp_path, content, words):
+    (tmp_path / "plan.yaml").write_text(content)
+    with pytest.raises(UsageError, match=words):
+        read("--plan", str(tmp_path / "plan.yaml"))
