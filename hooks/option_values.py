@@ -31,11 +31,14 @@ def positive_seconds(text: str) -> float:
 def share(text: str) -> float:
     """A fraction: `5%` or `0.05`. A bare 5 is refused: it could mean either."""
     stripped = text.strip()
+    in_percent = stripped.endswith("%")
     number = _number(stripped.removesuffix("%"), "write a share such as 5% or 0.05")
-    value = number / 100 if stripped.endswith("%") else number
-    if not 0 <= value <= 1:
+    value = number / 100 if in_percent else number
+    if value <= 1:
+        return value
+    if not in_percent and number <= 100:
         raise BadValueError(f"write a share from 0 to 1, or with a percent sign: {number:g}%")
-    return value
+    raise BadValueError("write a share from 0 to 1, or from 0% to 100%")
 
 
 def count(text: str) -> int:
