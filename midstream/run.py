@@ -124,6 +124,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     budget: DrainBudget | None = None  # of the old revision, read before the trigger
     preview: PreviewFinding | None = None
     baseline_ns: tuple[int, int] | None = None  # from every user having a stream to the trigger
-    late: tuple[LateSpell, ...] = ()
+    late: tuple[LateSpell, ...] = ()  # in order of time, none overlaps another
     traits_missing: tuple[str, ...] = ()  # what the server does not show, hence is not demanded
     notes: tuple[str, ...] = ()

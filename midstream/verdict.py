@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from midstream.causes import Cause, find_causes
-from midstream.checks import examine
+from midstream.checks import QUESTIONS, examine
 from midstream.checks.check import Check, Status, bound
 from midstream.cohorts import Cohort, Cohorts, read_cohorts
 from midstream.run import Run
@@ -52,6 +52,8 @@ _PRECEDENCE: tuple[tuple[Status, Decision], ...] = (
 )
 # Why we cannot say is told by the first of these; what the others miss follows from it.
 _TOLD_FIRST = ("script", "baseline", "ledger", "ourselves", "error_rate")
+
+_OF_SERVICE = frozenset(question.name for question in QUESTIONS if question.of_service)
 
 
 def judge(run: Run) -> Verdict:
@@ -101,9 +103,9 @@ def _pass_sentence(checks: Sequence[Check], run: Run, cohorts: Cohorts) -> str:
         complete = sum(stream.outcome is Outcome.COMPLETE for stream in main)
         return f"{word}: {complete} of {len(main)} streams were complete; no rollout was watched"
     unseen = [
-        f"{check.name} ({check.why})"
+        f"{check.name} ({check.observed})"
         for check in checks
-        if check.status is Status.NOT_EXAMINED and check.name in ("preview", "at_sigterm")
+        if check.status is Status.NOT_EXAMINED and check.name in _OF_SERVICE
     ]
     parts = [_crossing(cohorts)]
     parts += ["not examined: " + ", ".join(unseen)] * bool(unseen)
@@ -113,9 +115,9 @@ def _pass_sentence(checks: Sequence[Check], run: Run, cohorts: Cohorts) -> str:
 
 def _crossing(cohorts: Cohorts) -> str:
     met = [member.stream.outcome for member in cohorts.of(Cohort.CROSSING) if member.stream.lane is Lane.MAIN]
-    whole, lost = met.count(Outcome.COMPLETE), met.count(Outcome.LOST)
-    words = f"{whole} of {whole + lost} crossing streams survived the cutover"
-    if lost or not whole:
+    whole, all_met = met.count(Outcome.COMPLETE), len(met) - met.count(Outcome.REFUSED)
+    words = f"{whole} of {all_met} crossing streams survived the cutover"
+    if whole < all_met:
         return words
     percent = math.ceil(1000 * bound(whole)) / 10  # rounded up: what is printed must hold
     return f"{words}, at 95 % confidence the loss rate is below {percent:g} %"

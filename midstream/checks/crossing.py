@@ -37,6 +37,9 @@ def _losses(members: Iterable[Member], run: Run) -> _Losses:
     return _Losses(whole, proven, doubtful)
 
 
+_UNKNOWN = "ended by our own doing or delay, or are still open"
+
+
 def crossing_lost(run: Run, cohorts: Cohorts) -> Answer:
     """Streams lost among those open at T8 on the old revision.
 
@@ -47,14 +50,16 @@ def crossing_lost(run: Run, cohorts: Cohorts) -> Answer:
     if not run.timeline.cutovers:
         return no_cutover(run, limit)
     losses = _losses(cohorts.of(Cohort.CROSSING), run)
-    crossed = min(_surely_crossed(cohorts, cutover) for cutover in run.timeline.cutovers)
+    fewest = min(
+        (_crossed(cohorts, cutover) for cutover in run.timeline.cutovers), key=lambda met: met.surely
+    )
     unknown = losses.doubtful + run.ledger.still_open
     status = at_most(losses.proven, losses.proven + unknown, run.limits.max_crossing_lost)
     why = f"{losses.proven} of {losses.whole + losses.proven} crossing streams were lost"
     if status is Status.INCONCLUSIVE:
-        why += f", and {unknown} more ended by our own doing or delay"
-    elif status is Status.PASS and crossed < run.limits.min_crossing:
-        status, why = Status.INCONCLUSIVE, _too_few_crossed(crossed, run)
+        why += f", and {unknown} more {_UNKNOWN}"
+    elif status is Status.PASS and fewest.surely < _needed(run):
+        status, why = Status.INCONCLUSIVE, _too_few_crossed(fewest, _needed(run))
     return Answer(
         status,
         f"{losses.proven} lost of {losses.whole + losses.proven}",
@@ -64,24 +69,45 @@ def crossing_lost(run: Run, cohorts: Cohorts) -> Answer:
     )
 
 
-def _surely_crossed(cohorts: Cohorts, cutover: Cutover) -> int:
-    """Main-lane streams, whole or lost, that crossed however T8's uncertainty is read."""
+class _Crossed(NamedTuple):
+    """Main-lane streams, whole or lost, that met one cutover."""
+
+    cutover: Cutover
+    surely: int  # however the uncertainty of T8 is read
+    perhaps: int  # within its uncertainty
+
+
+def _crossed(cohorts: Cohorts, cutover: Cutover) -> _Crossed:
     place = Place(Cohort.CROSSING, cutover.number)
-    return sum(
-        place in member.certain
+    met = [
+        member
+        for member in cohorts.members
+        if place in member.possible
         and member.stream.lane is Lane.MAIN
         and member.stream.outcome in (Outcome.COMPLETE, Outcome.LOST)
-        for member in cohorts.members
-    )
+    ]
+    surely = sum(place in member.certain for member in met)
+    return _Crossed(cutover, surely, len(met) - surely)
 
 
-def _too_few_crossed(crossed: int, run: Run) -> str:
-    needed = run.limits.min_crossing
+def _needed(run: Run) -> int:
+    """At least one: without any, nothing was tested, whatever the limit says."""
+    return max(1, run.limits.min_crossing)
+
+
+def _too_few_crossed(met: _Crossed, needed: int) -> str:
+    crossed, at = met.surely, met.cutover.at
+    few = f"{crossed} streams crossed the cutover, fewer than {needed} (MIN_CROSSING)"
+    if crossed + met.perhaps >= needed:
+        return (
+            f"{few}, and {met.perhaps} more ended or began within the {seconds(at.seen_ns - at.not_before_ns)} "
+            "in which the cutover lies: see the gaps of the watches, and run it again"
+        )
     proven = (
         f"so few bound the loss rate at {percent(bound(crossed))} only" if crossed else "none proves nothing"
     )
     return (
-        f"{crossed} streams crossed the cutover, fewer than {needed} (MIN_CROSSING): {proven}, "
+        f"{few}: {proven}, "
         f"{needed} at {percent(bound(needed))}: raise -u to {needed} or more (each user holds one stream)"
     )
 
@@ -92,27 +118,36 @@ def at_sigterm(run: Run, cohorts: Cohorts) -> Answer:
     if not run.timeline.cutovers:
         return no_cutover(run, limit)
     losses = _losses(cohorts.of(Cohort.AT_SIGTERM), run)
+    unknown = losses.doubtful + run.ledger.still_open
     sources = {
         mark.source
         for cutover in run.timeline.cutovers
         for mark in pod_marks(run.timeline, MarkName.T13, cutover)
     }
     answer = Answer(
-        at_most(losses.proven, losses.proven + losses.doubtful, 0),
+        at_most(losses.proven, losses.proven + unknown, 0),
         f"{losses.proven} lost of {losses.whole + losses.proven}",
         limit,
         f"{losses.proven} of {losses.whole + losses.proven} streams open at SIGTERM were lost",
         "; ".join(f"T13 by {source}" for source in sorted(sources)),
     )
     if answer.status is Status.INCONCLUSIVE:
-        more = f", and {losses.doubtful} more ended by our own doing or delay"
-        return answer._replace(why=answer.why + more)
+        return answer._replace(why=answer.why + f", and {unknown} more {_UNKNOWN}")
     if losses.whole or losses.proven:
         return answer
     return answer._replace(
         status=Status.INCONCLUSIVE if run.limits.require_drain else Status.NOT_EXAMINED,
-        why="no stream was open at SIGTERM, so nothing is known of the drain: "
-        f"raise --stream-seconds or --sigterm-streams ({_longest_proven(run, cohorts)})",
+        observed="none open" if sources else "no SIGTERM seen",
+        why=f"{_none_open(was_seen=bool(sources))} ({_longest_proven(run, cohorts)})",
+    )
+
+
+def _none_open(*, was_seen: bool) -> str:
+    if not was_seen:
+        return "no SIGTERM was seen, so nothing is known of the drain"
+    return (
+        "no stream was surely open at SIGTERM, so nothing is known of the drain: "
+        "raise --stream-seconds or --sigterm-streams"
     )
 
 

@@ -1,5 +1,8 @@
 """Where our own delay may have made what looks like the service's fault."""
 
+from bisect import bisect_right
+from itertools import islice, takewhile
+
 from midstream.cohorts import NS_PER_S
 from midstream.run import Run
 from midstream.streams.ending import Ending
@@ -23,7 +26,9 @@ def is_doubtful(stream: StreamRecord, run: Run) -> bool:
 
 def own_delay_ns(run: Run, from_ns: int, to_ns: int) -> int:
     """By how much our own loop was late within an interval."""
-    return sum(max(0, min(spell.to_ns, to_ns) - max(spell.from_ns, from_ns)) for spell in run.late)
+    first = bisect_right(run.late, from_ns, key=lambda spell: spell.to_ns)
+    met = takewhile(lambda spell: spell.from_ns < to_ns, islice(run.late, first, None))
+    return sum(min(spell.to_ns, to_ns) - max(spell.from_ns, from_ns) for spell in met)
 
 
 def last_wait_ns(stream: StreamRecord) -> int:

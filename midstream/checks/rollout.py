@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from midstream.checks.check import Answer, Status, is_unfit, no_cutover, seconds
 from midstream.cohorts import NS_PER_S, Cohorts, pod_marks
-from midstream.rollouts.timeline import MarkName
+from midstream.rollouts.timeline import MarkName, WatchGap
 from midstream.run import Run
 
 # A fast rollback takes about 1 s (facts 4): what fits into a shorter gap cannot have been there and back.
@@ -17,7 +17,7 @@ def preview(run: Run, _: Cohorts) -> Answer:
     """Whether the new revision streamed well before its promotion."""
     limit = "fit"
     if run.preview is None:
-        return Answer(Status.NOT_EXAMINED, "none", limit, "the new revision was not validated")
+        return Answer(Status.NOT_EXAMINED, "not validated", limit, "the new revision was not validated")
     evidence = f"{run.preview.streams} streams through the preview Service"
     if run.preview.fit is None:
         return Answer(Status.NOT_EXAMINED, "not reached", limit, run.preview.why)
@@ -41,7 +41,7 @@ def rollout(run: Run, _: Cohorts) -> Answer:
     limit = "promoted, old pods gone, seen throughout"
     if not run.timeline.cutovers and is_unfit(run):
         return no_cutover(run, limit)
-    findings = [*_event_findings(run), *_drain_findings(run), *_gap_findings(run)]
+    findings = [*_event_findings(run), *_third_revision(run), *_drain_findings(run), *_gap_findings(run)]
     for status in (Status.FAIL, Status.INCONCLUSIVE):
         words = [finding.words for finding in findings if finding.status is status]
         if words:
@@ -60,6 +60,25 @@ def _event_findings(run: Run) -> Iterator[_Finding]:
         when = "after" if after else "before"
         detail = f" ({event.detail})" if event.detail else ""
         yield _Finding(status, f"{event.what.replace('_', ' ')} {when} the cutover{detail}")
+
+
+def _third_revision(run: Run) -> Iterator[_Finding]:
+    """A cutover to another revision than the update made: what was validated is not what serves."""
+    since_ns = 0
+    for cutover in run.timeline.cutovers:
+        made = [
+            mark
+            for mark in run.timeline.marks
+            if mark.name is MarkName.T0 and since_ns < mark.seen_ns <= cutover.at.seen_ns
+        ]
+        since_ns = cutover.at.seen_ns
+        first = made[0].revision if made else cutover.new
+        if first != cutover.new and (first is not None or len(made) > 1):
+            told = f" ({first})" if first is not None else ""
+            yield _Finding(
+                Status.INCONCLUSIVE,
+                f"the cutover went to a third revision, {cutover.new}, not to that of the update{told}",
+            )
 
 
 def _drain_findings(run: Run) -> Iterator[_Finding]:
@@ -83,13 +102,18 @@ def _gap_findings(run: Run) -> Iterator[_Finding]:
     for cutover in run.timeline.cutovers:
         ends = [mark.seen_ns for mark in pod_marks(run.timeline, MarkName.T14, cutover)]
         last_ns = max(ends, default=run.stopped_ns)
+        blind: dict[str, list[WatchGap]] = {}
         for gap in run.timeline.gaps:
             meets = gap.from_ns <= last_ns and gap.to_ns >= cutover.at.not_before_ns
             if gap.kind in JUDGED_KINDS and meets and gap.length_ns > UNSEEN_S * NS_PER_S:
-                yield _Finding(
-                    Status.INCONCLUSIVE,
-                    f"{gap.kind} went unwatched for {seconds(gap.length_ns)} from T8 to T14 ({gap.why})",
-                )
+                blind.setdefault(gap.kind, []).append(gap)
+        yield from (_Finding(Status.INCONCLUSIVE, _gaps_told(kind, gaps)) for kind, gaps in blind.items())
+
+
+def _gaps_told(kind: str, gaps: list[WatchGap]) -> str:
+    longest = max(gaps, key=lambda gap: gap.length_ns)
+    often = f" {len(gaps)} times, once" if len(gaps) > 1 else ""
+    return f"{kind} went unwatched{often} for {seconds(longest.length_ns)} from T8 to T14 ({longest.why})"
 
 
 def second_witness(_: Run, __: Cohorts) -> Answer:

@@ -34,23 +34,41 @@ def routing(run: Run, cohorts: Cohorts) -> Answer:
         if member.stream.first_event_ns is not None and known.intersection(member.stream.revisions)
     ]
     if not labelled:
-        return Answer(Status.NOT_EXAMINED, "none", limit, "no stream told its revision: see --revision-from")
+        return Answer(
+            Status.NOT_EXAMINED,
+            "no labels",
+            limit,
+            "no stream told its revision (vLLM: --served-model-name $(REVISION) NAME)",
+        )
     early = sum(_is_early(stream, spans) for stream in labelled)
     lag_ns = max(_lag_ns(stream, spans) for stream in labelled)
     is_late = lag_ns > run.limits.max_propagation_s * NS_PER_S
-    observed = f"old until T8 + {seconds(lag_ns)}"
+    observed = f"old on new connections until T8 + {seconds(lag_ns)}" if lag_ns else "old never after T8"
     if early:
         return Answer(
             Status.FAIL,
-            f"{early} early",
+            f"{early} on the new before T8",
             limit,
             f"{early} streams were answered by the new revision before the cutover",
             "labels of the streams",
         )
     why = f"the old revision was still reached by new connections {seconds(lag_ns)} after the cutover"
+    if not is_late and not _shows_new(labelled, spans):
+        return Answer(
+            Status.NOT_EXAMINED,
+            "no label after T8",
+            limit,
+            "no stream begun after the cutover told its revision",
+        )
     if not is_late:
         why = "every new connection went to the active revision in time"
     return Answer(Status.FAIL if is_late else Status.PASS, observed, limit, why, "labels of the streams")
+
+
+def _shows_new(labelled: Iterable[StreamRecord], spans: tuple[_Span, ...]) -> bool:
+    """Whether after each cutover some new connection told where it went."""
+    opened_ns = [stream.opened_ns for stream in labelled if stream.fresh]
+    return all(any(span.from_ns <= at_ns <= span.to_ns for at_ns in opened_ns) for span in spans[1:])
 
 
 def _spans(cutovers: tuple[Cutover, ...]) -> tuple[_Span, ...]:

@@ -17,7 +17,7 @@ from midstream.streams.record import Lane, StreamRecord
 
 NS = 1_000_000_000
 OLD, NEW, POD = "7c9f", "b2d4", "vllm-7c9f-x"
-T8, T12, T13, T14 = 100.0, 104.0, 106.0, 120.0
+T0, T8, T12, T13, T14 = 81.0, 100.0, 104.0, 106.0, 120.0
 
 
 def ns(seconds: float) -> int:
@@ -79,7 +79,7 @@ def mark(name: MarkName, at: float, *, width: float = 0.02, **changes: Any) -> M
 
 
 _SOURCES = {
-    MarkName.T8: "watch services/vllm-stable spec.selector",
+    MarkName.T8: "watch Service/vllm-stable spec.selector",
     MarkName.T13: "T12 + preStop 2 s (lifecycle.preStop.sleep)",
 }
 
@@ -90,9 +90,10 @@ def timeline(
     at = mark(MarkName.T8, T8, width=width, revision=NEW)
     of_pod: dict[str, Any] = {"pod": POD, "revision": OLD}
     marks = (
+        mark(MarkName.T0, T0, revision=NEW),
         at,
-        mark(MarkName.T12, T12, **of_pod),
-        mark(MarkName.T13, T13, **of_pod),
+        mark(MarkName.T12, T12, width=width, **of_pod),
+        mark(MarkName.T13, T13, width=width, **of_pod),
         mark(MarkName.T14, T14, exit_code=exit_code, **of_pod),
     )
     line = Timeline(
@@ -115,9 +116,12 @@ BUDGET = DrainBudget(scale_down_delay_s=4, pre_stop_s=2, grace_s=40, engine_drai
 LIMITS = Limits(require_drain=True)
 
 
+WHOLE = (*streams(72), *streams(8, lasts=15.0), *streams(5, at=110.0))
+
+
 def run(records: Iterable[StreamRecord] | None = None, **changes: Any) -> Run:
-    """A whole promotion; without records: 80 complete crossing streams, 8 of them open at SIGTERM."""
-    records = (*streams(72), *streams(8, lasts=15.0)) if records is None else tuple(records)
+    """A whole promotion; without records: 80 crossing streams, 8 of them open at SIGTERM, 5 later ones."""
+    records = WHOLE if records is None else tuple(records)
     whole = Run(
         subject=SUBJECT,
         limits=LIMITS,

@@ -19,6 +19,7 @@ from tests.midstream.builders import (
     NS,
     OLD,
     SUBJECT,
+    WHOLE,
     ns,
     plain,
     pulse,
@@ -31,7 +32,6 @@ from tests.midstream.builders import (
 PASS, FAIL, INCONCLUSIVE = Decision.PASS, Decision.FAIL, Decision.INCONCLUSIVE
 REHEARSAL = structs.replace(SUBJECT, rehearsal=True)
 LONG: dict[str, Any] = {"at": 95.0, "lasts": 15.0}
-WHOLE = (*streams(72), *streams(8, **LONG))
 UNFIT = PreviewFinding(fit=False, streams=3, why="3 of 3 streams malformed")
 
 
@@ -73,8 +73,47 @@ def test_precedence(found, decision):
             run(WHOLE),
             PASS,
             "PASS: 80 of 80 crossing streams survived the cutover, "
-            "at 95 % confidence the loss rate is below 3.7 %",
+            "at 95 % confidence the loss rate is below 3.7 %; not examined: reachability (no pulses ran)",
             id="a clean promotion",
+        ),
+        pytest.param(
+            run(streams(80, **LONG)),
+            PASS,
+            "not examined: reachability (no pulses ran), routing (no label after T8)",
+            id="no stream after the cutover told its revision",
+        ),
+        pytest.param(
+            run([structs.replace(record, revisions=()) for record in WHOLE]),
+            PASS,
+            "not examined: reachability (no pulses ran), routing (no labels)",
+            id="unlabelled revisions",
+        ),
+        pytest.param(
+            run(WHOLE, preview=None),
+            PASS,
+            "not examined: preview (not validated), reachability",
+            id="the new revision was not validated",
+        ),
+        pytest.param(
+            run((*WHOLE, stream(Ending.CUT)), limits=structs.replace(LIMITS, max_crossing_lost=1)),
+            PASS,
+            "PASS: 80 of 81 crossing streams survived the cutover; not",
+            id="one that we cut survived nothing",
+        ),
+        pytest.param(
+            run(streams(80, at=60.0)), INCONCLUSIVE, "0 streams crossed the cutover", id="all over before T8"
+        ),
+        pytest.param(
+            run(WHOLE, timeline=timeline(width=12)),
+            INCONCLUSIVE,
+            "within the 12 s in which the cutover lies",
+            id="a cutover known to 12 s only",
+        ),
+        pytest.param(
+            run(WHOLE, timeline=timeline(without=[MarkName.T14])),
+            INCONCLUSIVE,
+            "the end of vllm-7c9f-x was not seen (T14)",
+            id="the old pod's end was not seen",
         ),
         pytest.param(
             run(WHOLE, subject=REHEARSAL),
@@ -155,7 +194,7 @@ def test_precedence(found, decision):
         pytest.param(
             run(WHOLE, preview=PreviewFinding(fit=None, why="no route to it")),
             PASS,
-            "not examined: preview (no route to it)",
+            "not examined: preview (not reached), reachability",
             id="preview not reached",
         ),
         pytest.param(
@@ -167,7 +206,7 @@ def test_precedence(found, decision):
         pytest.param(
             run(streams(80), limits=structs.replace(LIMITS, require_drain=False)),
             PASS,
-            "not examined: at_sigterm (no stream was open at SIGTERM",
+            "not examined: at_sigterm (none open), reachability",
             id="no stream met SIGTERM",
         ),
         pytest.param(
@@ -188,6 +227,11 @@ def test_verdicts(judged, decision, words):
 def test_a_loss_that_is_allowed_claims_no_confidence():
     allowed = run((*WHOLE, stream(Ending.RESET)), limits=structs.replace(LIMITS, max_crossing_lost=1))
     assert "confidence" not in judge(allowed).sentence
+
+
+def test_with_pulses_and_labels_everything_was_examined():
+    pulses = [pulse(98 + 0.5 * number) for number in range(68)]
+    assert "not examined" not in judge(run((*WHOLE, *pulses))).sentence
 
 
 def test_a_fail_carries_its_causes():

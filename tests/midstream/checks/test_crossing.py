@@ -6,13 +6,14 @@ from msgspec import structs
 from midstream.checks.check import Status
 from midstream.checks.crossing import at_sigterm, crossing_lost
 from midstream.cohorts import read_cohorts
-from midstream.rollouts.timeline import Timeline
+from midstream.rollouts.timeline import MarkName, Timeline
 from midstream.run import LateSpell, LedgerCount, PreviewFinding
 from midstream.streams.ending import Ending
 from tests.midstream.builders import LIMITS, ns, pulse, run, stream, streams, timeline
 
 PASS, FAIL, INCONCLUSIVE, NOT_EXAMINED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_EXAMINED
 LONG: dict[str, Any] = {"at": 95.0, "lasts": 15.0}  # open at SIGTERM
+NONE_NEEDED = structs.replace(LIMITS, min_crossing=0)
 ONE_LOST = structs.replace(LIMITS, max_crossing_lost=1)
 
 
@@ -28,6 +29,10 @@ def ask(question, records=None, **changes):
         pytest.param(streams(59), {}, PASS, id="exactly enough"),
         pytest.param(streams(58), {}, INCONCLUSIVE, id="one too few"),
         pytest.param((), {}, INCONCLUSIVE, id="none"),
+        pytest.param(
+            streams(80, at=80.0, lasts=15.0), {"limits": NONE_NEEDED}, INCONCLUSIVE, id="all over before T8"
+        ),
+        pytest.param(streams(80, lasts=9.0), {"timeline": timeline(width=10)}, INCONCLUSIVE, id="T8 vague"),
         pytest.param((*streams(79), stream(Ending.ABORTED)), {}, FAIL, id="one lost"),
         pytest.param((*streams(10), stream(Ending.ABORTED)), {}, FAIL, id="one lost of too few"),
         pytest.param(
@@ -80,6 +85,13 @@ def test_too_few_crossing_streams_say_what_to_do():
     assert "raise -u to 59 or more" in ask(crossing_lost, streams(10)).why
 
 
+def test_streams_that_only_may_have_crossed_say_how_vague_the_cutover_is():
+    """More users would not help there."""
+    why = ask(crossing_lost, streams(80, lasts=9.0), timeline=timeline(width=10)).why
+    assert "80 more ended or began within the 10 s in which the cutover lies" in why
+    assert "raise -u" not in why
+
+
 def test_the_own_delay_makes_a_stalled_stream_a_doubt_and_a_reset_one_none():
     late = (LateSpell(from_ns=ns(110), to_ns=ns(120)),)
     stalled = stream(Ending.STALLED, at=95, lasts=30, last_token_ns=ns(106))
@@ -110,6 +122,15 @@ EASY = structs.replace(LIMITS, require_drain=False)
             id="one lost, whatever may be lost crossing",
         ),
         pytest.param((stream(**LONG), stream(Ending.CUT, **LONG)), {}, INCONCLUSIVE, id="one cut by us"),
+        pytest.param(
+            (stream(**LONG),),
+            {"ledger": LedgerCount(opened=2, closed=1, still_open=1)},
+            INCONCLUSIVE,
+            id="one without a record may have been lost",
+        ),
+        pytest.param(
+            (stream(**LONG),), {"timeline": timeline(width=12)}, INCONCLUSIVE, id="SIGTERM known to 12 s only"
+        ),
         pytest.param(streams(80), {}, INCONCLUSIVE, id="none open"),
         pytest.param(streams(80), {"limits": EASY}, NOT_EXAMINED, id="none open, and none demanded"),
         pytest.param(
@@ -120,6 +141,13 @@ EASY = structs.replace(LIMITS, require_drain=False)
 )
 def test_at_sigterm(records, changes, status):
     assert ask(at_sigterm, records, **changes).status is status
+
+
+def test_a_sigterm_that_was_not_seen_is_not_said_to_have_met_no_stream():
+    """Longer streams would not help: scaleDownDelaySeconds 0 for one never ends the old pods."""
+    why = ask(at_sigterm, timeline=timeline(without=[MarkName.T13])).why
+    assert "no SIGTERM was seen" in why
+    assert "--stream-seconds" not in why
 
 
 def test_none_open_at_sigterm_says_how_long_streams_were_proven():

@@ -9,7 +9,7 @@ from midstream.cohorts import read_cohorts
 from midstream.rollouts.timeline import Timeline
 from midstream.run import LedgerCount, PreviewFinding, ScriptEnd, State
 from midstream.streams.ending import Ending
-from tests.midstream.builders import run, streams
+from tests.midstream.builders import LIMITS, ns, run, streams
 
 PASS, INCONCLUSIVE, NOT_EXAMINED = Status.PASS, Status.INCONCLUSIVE, Status.NOT_EXAMINED
 
@@ -76,7 +76,7 @@ def test_a_script_that_refused_an_unfit_revision_stopped_as_it_should():
     ],
 )
 def test_the_ledger(books, status):
-    assert ask(ledger, ledger=books).status is status
+    assert ask(ledger, streams(80), ledger=books).status is status
 
 
 EARLY: dict[str, Any] = {"at": 70.0, "lasts": 5.0}
@@ -86,7 +86,7 @@ EARLY: dict[str, Any] = {"at": 70.0, "lasts": 5.0}
     ("records", "changes", "status"),
     [
         pytest.param(streams(20, **EARLY), {}, PASS, id="well before the trigger"),
-        pytest.param((), {}, PASS, id="streams longer than the baseline"),
+        pytest.param((), {}, PASS, id="no streams at all: the rates say so"),
         pytest.param(
             (*streams(19, **EARLY), *streams(1, Ending.RESET, **EARLY)), {}, PASS, id="at the limit"
         ),
@@ -113,6 +113,8 @@ def test_the_baseline(records, changes, status):
     assert ask(baseline, records, **changes).status is status
 
 
+SILENT = streams(4, Ending.CUT, at=90.0, lasts=20.0, last_token_ns=ns(100))
+NO_TOKEN = streams(4, Ending.CUT, at=90.0, lasts=20.0, first_token_ns=None, last_token_ns=None)
 FAILED = ScriptEnd(state=State.DONE, reason="", finished=True, crash="ValueError: x")
 
 
@@ -133,6 +135,21 @@ FAILED = ScriptEnd(state=State.DONE, reason="", finished=True, crash="ValueError
             id="enough together with the service's own",
         ),
         pytest.param((*streams(9), *streams(90, Ending.CUT)), {}, PASS, id="streams stopped at the end"),
+        pytest.param((*streams(9), *SILENT), {}, INCONCLUSIVE, id="stopped in a silence that hid their loss"),
+        pytest.param((*streams(50), *NO_TOKEN), {}, INCONCLUSIVE, id="stopped before any token"),
+        pytest.param((*streams(500), *SILENT), {}, PASS, id="too few silent ones to matter"),
+        pytest.param(
+            (*streams(97), *streams(3, Ending.STALE_CONNECTION, status=None)),
+            {},
+            INCONCLUSIVE,
+            id="enough to hide answers of 500 or above",
+        ),
+        pytest.param(
+            (*streams(90), *streams(10, Ending.CLIENT_ERROR)),
+            {"limits": structs.replace(LIMITS, max_error_rate=1, max_5xx_rate=1, min_stream_completion=0.95)},
+            INCONCLUSIVE,
+            id="enough to hide a bad completion",
+        ),
         pytest.param(streams(9), {"script": FAILED}, INCONCLUSIVE, id="a part of ours failed"),
         pytest.param((), {}, PASS, id="no streams: the rates say so"),
     ],
@@ -142,5 +159,5 @@ def test_ourselves(records, changes, status):
 
 
 def test_the_limit_is_the_users_own():
-    limits = structs.replace(run().limits, max_error_rate=0.5)
+    limits = structs.replace(LIMITS, max_error_rate=0.5, max_5xx_rate=0.5, min_stream_completion=0.5)
     assert ask(ourselves, (*streams(6), *streams(4, Ending.CLIENT_ERROR)), limits=limits).status is PASS

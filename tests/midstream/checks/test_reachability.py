@@ -1,4 +1,5 @@
 import pytest
+from msgspec import structs
 
 from midstream.checks.check import Status
 from midstream.checks.reachability import reachability
@@ -45,6 +46,24 @@ def test_the_longest_time_without_an_answer(records, status):
     assert ask(records).status is status
 
 
+def test_kept_connections_do_not_hide_that_new_ones_are_refused():
+    fresh = pulses((100.5, 105))
+    kept = [structs.replace(each, fresh=False, opened_ns=each.opened_ns + 50_000_000) for each in pulses()]
+    assert ask([*fresh, *kept]).status is FAIL
+
+
+def test_kept_connections_alone_show_nothing_of_new_ones():
+    kept = [structs.replace(each, fresh=False) for each in pulses()]
+    answer = ask(kept)
+    assert answer.status is INCONCLUSIVE
+    assert "new connections" in answer.why
+
+
+def test_kept_connections_that_fail_while_new_ones_are_served_are_a_blackout_too():
+    kept = [structs.replace(each, fresh=False) for each in pulses((100.5, 105), ending=Ending.HTTP_5XX)]
+    assert ask([*pulses(), *kept]).status is FAIL
+
+
 def test_the_resolution_is_printed():
     assert ask(pulses((100.5, 100.9))).observed == "between 0.4 s and 0.6 s"
 
@@ -53,7 +72,7 @@ def test_without_pulses_nothing_is_known():
     answer = ask(streams(80))
     assert (answer.status, answer.why) == (
         Status.NOT_EXAMINED,
-        "no pulses ran, and long streams cannot tell",
+        "long streams cannot tell whether new ones could begin",
     )
 
 

@@ -4,9 +4,9 @@ from msgspec import structs
 from midstream.checks.check import Status
 from midstream.checks.rollout import preview, rollout, second_witness
 from midstream.cohorts import read_cohorts
-from midstream.rollouts.timeline import MarkName, RolloutEvent, Timeline, WatchGap
+from midstream.rollouts.timeline import Cutover, MarkName, RolloutEvent, Timeline, WatchGap
 from midstream.run import PreviewFinding
-from tests.midstream.builders import BUDGET, ns, run, timeline
+from tests.midstream.builders import BUDGET, NEW, OLD, mark, ns, run, timeline
 
 PASS, FAIL, INCONCLUSIVE, NOT_EXAMINED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_EXAMINED
 
@@ -23,6 +23,16 @@ def event(what, at):
 def gap(kind, since, until):
     found = WatchGap(kind=kind, from_ns=ns(since), to_ns=ns(until), why="410")
     return {"timeline": timeline(gaps=(found,))}
+
+
+def many_gaps(length):
+    """Ten within the drain, and ten of another kind."""
+    found = [
+        WatchGap(kind=kind, from_ns=ns(102 + number), to_ns=ns(102 + number + length), why="410")
+        for number in range(10)
+        for kind in ("pods", "replicasets")
+    ]
+    return {"timeline": timeline(gaps=tuple(found))}
 
 
 NEVER_SCALED_DOWN = structs.replace(BUDGET, scale_down_delay_s=None)
@@ -59,6 +69,8 @@ NEVER_SCALED_DOWN = structs.replace(BUDGET, scale_down_delay_s=None)
         ),
         pytest.param(gap("pods", 110, 112), INCONCLUSIVE, "pods", id="unwatched in the drain"),
         pytest.param(gap("services", 100, 101), PASS, "", id="a mere re-list"),
+        pytest.param(many_gaps(0.004), PASS, "", id="a storm of re-lists of some milliseconds each"),
+        pytest.param(many_gaps(1.2), INCONCLUSIVE, "10 times", id="many long ones are told once"),
         pytest.param(gap("services", 70, 90), PASS, "", id="unwatched before the cutover"),
         pytest.param(gap("pods", 121, 139), PASS, "", id="unwatched after the drain"),
         pytest.param(gap("events", 99, 110), PASS, "", id="a kind that no check rests on"),
@@ -68,6 +80,41 @@ def test_the_rollout(changes, status, words):
     answer = ask(rollout, **changes)
     assert answer.status is status
     assert words in answer.why
+
+
+def changed(*revisions, at=(81.0, 90.0)):
+    """The template was changed to these revisions, one after the other, before the cutover to NEW."""
+    line = timeline(without=[MarkName.T0])
+    made = (mark(MarkName.T0, when, revision=to) for when, to in zip(at, revisions, strict=False))
+    return structs.replace(line, marks=(*made, *line.marks))
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        pytest.param(changed(NEW), PASS, id="to what the template was changed to"),
+        pytest.param(changed(None), PASS, id="the template's revision was never told"),
+        pytest.param(changed(), PASS, id="the change came before we looked"),
+        pytest.param(changed("third", NEW), INCONCLUSIVE, id="someone changed it again before the cutover"),
+        pytest.param(changed(None, NEW), INCONCLUSIVE, id="so soon that ours had no hash yet"),
+        pytest.param(changed("third"), INCONCLUSIVE, id="to another revision than the template's"),
+        pytest.param(changed(NEW, "third", at=(81.0, 110.0)), PASS, id="changed again only afterwards"),
+    ],
+)
+def test_a_cutover_to_a_third_revision_says_nothing_of_the_update(line, status):
+    answer = ask(rollout, timeline=line)
+    assert answer.status is status
+    assert ("third revision" in answer.why) is (status is INCONCLUSIVE)
+
+
+def test_the_update_after_a_cutover_is_held_against_the_next_one():
+    """A -> B -> A: the second change brings the first revision back, as it was asked to."""
+    line = timeline()
+    back = mark(MarkName.T8, 130, cutover=2, revision=OLD)
+    again = Cutover(number=2, old=NEW, new=OLD, at=back, old_pods=("vllm-b2d4-x",))
+    gone = mark(MarkName.T14, 138, cutover=2, revision=NEW, pod="vllm-b2d4-x")
+    marks = (*line.marks, mark(MarkName.T0, 125, cutover=2, revision=OLD), back, gone)
+    assert ask(rollout, timeline=timeline(marks=marks, cutovers=(*line.cutovers, again))).status is PASS
 
 
 def test_old_pods_that_were_never_seen_cannot_be_seen_to_drain():

@@ -33,16 +33,36 @@ def on(revision, at, **changes):
         pytest.param(
             stream(Ending.MIXED_REVISION, at=90, revisions=(OLD, NEW)), PASS, id="judged by its first label"
         ),
-        pytest.param(on("model", 125), NOT_EXAMINED, id="a label that is no revision"),
-        pytest.param(stream(Ending.CONNECT_REFUSED, at=125), NOT_EXAMINED, id="no answer, no label"),
     ],
 )
 def test_only_the_active_revision_may_answer(record, status):
-    assert ask([record]).status is status
+    assert ask([record, on(NEW, 120)]).status is status
+
+
+@pytest.mark.parametrize(
+    "record",
+    [on("model", 125), stream(Ending.CONNECT_REFUSED, at=125)],
+    ids=["a label that is no revision", "no answer, no label"],
+)
+def test_without_a_label_of_a_revision_nothing_is_known(record):
+    assert ask([record]).status is NOT_EXAMINED
+
+
+def test_without_a_label_after_the_cutover_nothing_is_known_of_new_connections():
+    answer = ask([on(OLD, 90), stream(at=120, revisions=())])
+    assert answer.status is NOT_EXAMINED
+    assert "after the cutover" in answer.why
+
+
+def test_an_old_label_alone_is_enough_to_show_a_wrong_route():
+    assert ask([on(OLD, 111)]).status is FAIL
 
 
 def test_how_long_the_old_one_was_reached_is_printed():
-    assert ask([on(OLD, 90), on(OLD, 100.5), on(NEW, 101)]).observed == "old until T8 + 0.5 s"
+    assert (
+        ask([on(OLD, 90), on(OLD, 100.5), on(NEW, 101)]).observed == "old on new connections until T8 + 0.5 s"
+    )
+    assert ask([on(OLD, 90), on(NEW, 101)]).observed == "old never after T8"
 
 
 def test_without_a_cutover_it_is_not_examined():
@@ -61,4 +81,11 @@ def test_without_a_cutover_it_is_not_examined():
 def test_a_revision_that_comes_back_has_two_times(record, status):
     back = mark(MarkName.T8, 130, cutover=2, revision=OLD)
     cutovers = (*timeline().cutovers, Cutover(number=2, old=NEW, new=OLD, at=back, old_pods=()))
-    assert ask([record], timeline=timeline(cutovers=cutovers)).status is status
+    told = (record, on(NEW, 101), on(OLD, 131))
+    assert ask(told, timeline=timeline(cutovers=cutovers)).status is status
+
+
+def test_each_cutover_must_be_followed_by_a_label():
+    back = mark(MarkName.T8, 130, cutover=2, revision=OLD)
+    cutovers = (*timeline().cutovers, Cutover(number=2, old=NEW, new=OLD, at=back, old_pods=()))
+    assert ask([on(NEW, 101)], timeline=timeline(cutovers=cutovers)).status is NOT_EXAMINED
