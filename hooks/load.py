@@ -55,15 +55,16 @@ class Load:
         self._failed = 0
         self._early_stops = 0
 
-    def hold(
-        self, ask: Ask, *, fresh: bool, seconds: float | None = None, share: float = 1.0
-    ) -> StreamRecord:
+    def hold(self, ask: Ask, *, fresh: bool, share: float = 1.0) -> StreamRecord:
         """Hold one stream to its end: one record, one Locust request event, whatever happens.
 
-        Its length is the scenario's, else the plan's, or `seconds` of the present pace; `share` shortens it.
+        Its length is the scenario's, else the plan's; `share` shortens it.
         """
+        tokens = max(1, round(share * self._tokens(ask, None)))
+        return self._hold(self._request(ask, fresh, tokens, Lane.MAIN))
+
+    def _hold(self, request: StreamRequest) -> StreamRecord:
         closed: list[StreamRecord] = []
-        request = self._request(ask, fresh, max(1, round(share * self._tokens(ask, seconds))), Lane.MAIN)
         try:
             return self._reactor.stream(
                 self._tested.target,
@@ -95,11 +96,13 @@ class Load:
 
     def begin_long(self, ask: Callable[[], Ask], count: int, seconds: float, limit_s: float) -> int:
         """Begin streams of that length; how many of them had a token within the limit."""
-        before = self._reactor.flowing()
-        for _ in range(count):
-            gevent.spawn(self.hold, ask(), fresh=True, seconds=seconds)
+        asks = [ask() for _ in range(count)]
+        requests = [self._request(each, True, self._tokens(each, seconds), Lane.MAIN) for each in asks]
+        for request in requests:
+            gevent.spawn(self._hold, request)
+        long = {request.id for request in requests}  # users begin streams meanwhile
         deadline = time.monotonic() + limit_s
-        while (begun := len(self._reactor.flowing() - before)) < count and time.monotonic() < deadline:
+        while (begun := len(self._reactor.flowing() & long)) < count and time.monotonic() < deadline:
             gevent.sleep(POLL_S)
         return begun
 

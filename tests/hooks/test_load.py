@@ -1,8 +1,11 @@
-"""Streams against a real engine: booked, told to Locust once each, wound down."""
+"""Streams of a real engine, and some that end as told: booked, told to Locust once each, wound down."""
+
+from typing import Any, cast
 
 import gevent
 import pytest
 from locust.env import Environment
+from locust.event import Events
 
 from hooks import tested as target_under_test
 from hooks.load import Load, StreamNotCompleteError
@@ -14,9 +17,20 @@ from midstream.streams.ending import Ending
 from midstream.streams.probe import learn
 from midstream.streams.reactor import Reactor
 from midstream.streams.target import Target
+from midstream.streams.traits import Traits
+from tests.hooks.held_reactor import HeldReactor
 from tests.midstream.rehearsal.engine_process import engine
 
 ASK = Ask(scenario="test", prompt="Hello", tokens=40)
+TESTED = target_under_test.Tested(
+    target=Target.parse("http://127.0.0.1:1"),
+    api="completions",
+    model="tiny",
+    context_tokens=None,
+    traits=Traits(),
+    probed_tokens_per_s=20.0,
+    subject=Subject(target="http://127.0.0.1:1", path="test"),
+)
 
 
 @pytest.fixture
@@ -115,6 +129,130 @@ def test_a_wind_down_can_be_shortened(load):
 def test_long_streams_have_begun(load):
     assert load.begin_long(lambda: ASK, 3, 1.0, 20.0) == 3
     load.wind_down(0, lambda _: None)
+
+
+@pytest.fixture
+def reactor():
+    return HeldReactor()
+
+
+@pytest.fixture
+def begun(reactor, lost):
+    """A load on the reactor that the test holds in its hand, begun with these settings."""
+
+    def begin(**settings: Any) -> Load:
+        environment = Environment(events=Events())
+        whole = Settings(mode=Mode.PLAIN, users=1, spawn_rate=1, **settings)
+        return Load(environment, whole, TESTED, cast(Reactor, reactor), lost.append)
+
+    return begin
+
+
+LENGTHS = {
+    "the settings'": ({"tokens": 30}, None, 1.0, 30),
+    "the scenario's wins": ({"tokens": 30}, 40, 1.0, 40),
+    "a time at the present pace": ({"stream_seconds": 6.0}, None, 1.0, 120),
+    "no wish at all": ({}, None, 1.0, 1200),
+    "a share": ({"tokens": 30}, None, 0.5, 15),
+    "a share of little": ({"tokens": 1}, None, 0.2, 1),
+}
+
+
+@pytest.mark.parametrize("length", LENGTHS.values(), ids=LENGTHS)
+def test_how_long_a_stream_is(begun, reactor, length):
+    settings, tokens, share, asked = length
+    ask = Ask(scenario="test", prompt="Hello", tokens=tokens)
+    holder = gevent.spawn(begun(**settings).hold, ask, fresh=False, share=share)
+    wait_for(lambda: reactor.asked)
+    reactor.end(Ending.COMPLETE)
+    assert holder.get(timeout=20).asked_tokens == asked
+    assert not reactor.asked[0].fresh
+
+
+OUTCOMES = {
+    Ending.COMPLETE: (1, 0),
+    Ending.ABORTED: (1, 1),
+    Ending.HTTP_5XX: (1, 1),
+    Ending.CUT: (0, 0),
+    Ending.CLIENT_ERROR: (0, 0),
+}
+
+
+@pytest.mark.parametrize(("ending", "counted"), OUTCOMES.items(), ids=OUTCOMES)
+def test_each_ending_is_booked_once_and_told_once(begun, reactor, lost, ending, counted):
+    load = begun(tokens=10)
+    told: list[dict[str, Any]] = []
+    load._environment.events.request.add_listener(lambda **event: told.append(event))
+    holder = gevent.spawn(load.hold, ASK, fresh=True)
+    wait_for(lambda: load.ledger.open_count)
+    reactor.end(ending)
+    record = holder.get(timeout=20)
+    assert (load.settled, load.failed) == counted
+    assert lost == [record] * counted[1]
+    [event] = told
+    assert event["response_time"] == (record.end_ns - record.opened_ns) / 1e6
+    assert event["response_length"] == record.tokens
+    assert (event["request_type"], event["name"]) == ("SSE", "test")
+    assert (event["exception"] is None) is (ending is Ending.COMPLETE)
+    assert ending is Ending.COMPLETE or ending.sentence in str(event["exception"])
+
+
+def test_every_stream_has_a_name_of_its_own(begun, reactor):
+    load = begun(tokens=10)
+    for _ in range(20):
+        gevent.spawn(load.hold, ASK, fresh=True)
+    wait_for(lambda: load.ledger.open_count == 20)
+    assert len({request.id for request in reactor.asked}) == 20
+    reactor.end(Ending.COMPLETE)
+
+
+def test_a_validating_stream_is_in_no_book(begun, reactor):
+    load = begun(tokens=10)
+    holder = gevent.spawn(load.validate, TESTED.target, ASK, 32)
+    wait_for(lambda: reactor.asked)
+    reactor.end(Ending.COMPLETE)
+    assert holder.get(timeout=20).asked_tokens == 32
+    assert load.ledger.count().opened == 0
+    assert load.settled == 0
+
+
+def test_streams_that_users_begin_meanwhile_are_no_long_ones(begun, reactor):
+    load = begun(tokens=10)
+    beginning = gevent.spawn(load.begin_long, lambda: ASK, 2, 6.0, 2.0)
+    wait_for(lambda: len(reactor.asked) == 2)
+    for _ in range(3):
+        gevent.spawn(load.hold, ASK, fresh=True)
+    wait_for(lambda: len(reactor.asked) == 5)
+    long, users = reactor.asked[:2], reactor.asked[2:]
+    assert [request.tokens for request in long] == [120, 120]
+    reactor.give_token(*users, long[0])
+    assert beginning.get(timeout=20) == 1
+    reactor.end(Ending.COMPLETE)
+
+
+def test_long_streams_that_all_have_a_token_are_not_waited_for_longer(begun, reactor):
+    load = begun(tokens=10)
+    beginning = gevent.spawn(load.begin_long, lambda: ASK, 2, 6.0, 600.0)
+    wait_for(lambda: len(reactor.asked) == 2)
+    reactor.give_token(*reactor.asked)
+    assert beginning.get(timeout=20) == 2
+    reactor.end(Ending.COMPLETE)
+
+
+def test_a_wind_down_tells_what_it_waits_for(begun, reactor):
+    load = begun(tokens=10)
+    waited: list[int] = []
+    for _ in range(2):
+        gevent.spawn(load.hold, ASK, fresh=True)
+    wait_for(lambda: load.ledger.open_count == 2)
+    winding = gevent.spawn(load.wind_down, 600, waited.append)
+    wait_for(lambda: waited)
+    reactor.end(Ending.COMPLETE, reactor.asked[0])
+    wait_for(lambda: waited[-1] == 1)
+    reactor.end(Ending.COMPLETE)
+    winding.get(timeout=20)
+    assert waited[0] == 2
+    assert load.settled == 2
 
 
 def wait_for(fact):
