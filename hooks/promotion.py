@@ -201,6 +201,9 @@ class Promotion:
         if self._tested.preview is None:
             self.preview = PreviewFinding(fit=None, why="the preview Service cannot be reached from here")
             return
+        if self._settings.preview_streams == 0:
+            self.preview = PreviewFinding(fit=None, why="it was not to be validated (--preview-streams 0)")
+            return
         deadline = time.monotonic() + PREVIEW_REACH_S
         finding: PreviewFinding | None = None
         while finding is None:
