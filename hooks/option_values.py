@@ -1,6 +1,7 @@
 """How the text of an option becomes a value, with the sentence that says what to type instead."""
 
 import re
+import shlex
 from collections.abc import Callable
 
 
@@ -67,6 +68,17 @@ def text(value: str) -> str:
     """Any text but none."""
     if not value.strip():
         raise BadValueError("it is empty: give a value, or leave the option out")
+    return value
+
+
+def arguments(value: str) -> str:
+    """Words as in a shell, kept as they are; at least one."""
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        raise BadValueError(f"{error}: write the arguments in quotes as in a shell") from error
+    if not words:
+        raise BadValueError("write at least one argument, in quotes as in a shell")
     return value
 
 

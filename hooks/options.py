@@ -105,7 +105,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("set_model", values.text, "with --trigger set-model: the new model", _SCRIPT),
     Option("set_env", values.assignment, "with --trigger set-env: NAME=VALUE", _SCRIPT),
     Option(
-        "set_args", values.text, "with --trigger set-args: --set-args='NEW ARGUMENTS', as in a shell", _SCRIPT
+        "set_args",
+        values.arguments,
+        "with --trigger set-args: --set-args='NEW ARGUMENTS', as in a shell",
+        _SCRIPT,
     ),
     Option(
         "promoter",

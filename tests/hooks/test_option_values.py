@@ -38,6 +38,7 @@ READ: dict[str, tuple[values.Parser, str, Any]] = {
     "namespace and name": (values.namespaced_name, "llm-serving/vllm", ("llm-serving", "vllm")),
     "assignment": (values.assignment, "vllm=repo:5000/v:1", ("vllm", "repo:5000/v:1")),
     "an equals sign in what is assigned": (values.assignment, "A=b=c", ("A", "b=c")),
+    "arguments": (values.arguments, "serve --name 'a b'", "serve --name 'a b'"),
     "one of the words": (values.one_of("a", "b"), "b", "b"),
 }
 
@@ -69,6 +70,7 @@ REFUSED: dict[str, tuple[values.Parser, list[str], str]] = {
         "NAMESPACE/NAME, such as llm-serving/vllm",
     ),
     "assignment": (values.assignment, ["", "A", "=b", "A="], "write NAME=VALUE"),
+    "arguments": (values.arguments, ["", "serve 'a b", 'serve "a', "serve \\"], "in quotes as in a shell"),
     "one of a few": (values.one_of("a", "b"), ["", "c", "A"], "one of: a, b"),
 }
 
