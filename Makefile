@@ -7,7 +7,7 @@ REHEARSE_READY := $(VENV)/.runtime-installed
 TEST_READY := $(VENV)/.test-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test lint types clean platform
+.PHONY: help rehearse test lint types docs clean platform
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ lint: $(TEST_READY) ## style
 
 types: $(TEST_READY) ## strict types
 	@$(BIN)/mypy
+
+docs: $(REHEARSE_READY) ## write docs/Endings.md from the code
+	@$(BIN)/python -m midstream.reports.endings_page > docs/Endings.md.new && mv docs/Endings.md.new docs/Endings.md
 
 clean: ## remove what the commands made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -63,5 +63,5 @@ def test_a_second_run_installs_nothing(project):
 
 def test_help_tells_every_command(project):
     told = make(project, "help").stdout
-    for target in ("rehearse", "test", "lint", "types", "clean"):
+    for target in ("rehearse", "test", "lint", "types", "docs", "clean"):
         assert f"make {target}" in told

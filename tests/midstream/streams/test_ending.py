@@ -14,6 +14,14 @@ def test_a_sentence_of_its_own(ending):
     assert [other for other in Ending if other.sentence == ending.sentence] == [ending]
 
 
+@pytest.mark.parametrize("ending", Ending)
+def test_a_phrase_of_its_own_on_the_wire_and_for_the_cause(ending):
+    for phrases in ({e: e.on_the_wire for e in Ending}, {e: e.usual_cause for e in Ending}):
+        phrase = phrases.pop(ending)
+        assert phrase.strip(" .") == phrase != ""
+        assert phrase not in phrases.values()
+
+
 def test_success_is_one_ending_alone():
     assert [ending for ending in Ending if ending.outcome is Outcome.COMPLETE] == [Ending.COMPLETE]
 
