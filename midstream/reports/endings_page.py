@@ -8,7 +8,8 @@ _HEAD = """\
 # Endings
 
 Every stream ends in exactly one of these ways; the ending stands on its record (`streams.jsonl`) and in
-Locust's failures. Its group is what rates are computed from. HTTP 200 and `[DONE]` alone never make a stream complete.
+Locust's failures. Its group is what rates are computed from. HTTP 200 and `[DONE]` alone never make a stream
+complete.
 
 This page is printed from `midstream/streams/ending.py`; `make docs` writes it anew.
 """
