@@ -99,9 +99,10 @@ def _too_few_crossed(met: _Crossed, needed: int) -> str:
     crossed, at = met.surely, met.cutover.at
     few = f"{crossed} streams crossed the cutover, fewer than {needed} (MIN_CROSSING)"
     if crossed + met.perhaps >= needed:
+        vague = seconds(at.seen_ns - at.not_before_ns)
         return (
-            f"{few}, and {met.perhaps} more ended or began within the {seconds(at.seen_ns - at.not_before_ns)} "
-            "in which the cutover lies: see the gaps of the watches, and run it again"
+            f"{few}, and {met.perhaps} more ended or began within the {vague} in which the cutover lies: "
+            "see the gaps of the watches, and run it again"
         )
     proven = (
         f"so few bound the loss rate at {percent(bound(crossed))} only" if crossed else "none proves nothing"

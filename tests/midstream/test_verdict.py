@@ -8,7 +8,7 @@ from msgspec import structs
 
 import midstream
 from midstream.cohorts import STEADY, read_cohorts
-from midstream.rollouts.timeline import MarkName, RolloutEvent, Timeline, WatchGap
+from midstream.rollouts.timeline import Cutover, MarkName, RolloutEvent, Timeline, WatchGap
 from midstream.run import LateSpell, LedgerCount, Limits, PreviewFinding, Run, ScriptEnd, State
 from midstream.streams.ending import Ending, Outcome
 from midstream.streams.record import Gap, Lane, StreamRecord
@@ -20,6 +20,7 @@ from tests.midstream.builders import (
     OLD,
     SUBJECT,
     WHOLE,
+    mark,
     ns,
     plain,
     pulse,
@@ -284,6 +285,8 @@ def _records(draw) -> StreamRecord:
         uncertain_tokens=draw(_mostly(0, 90)),
         longest_gaps=draw(st.just(()) | _gaps(at)),
     )
+    if record.first_token_ns is not None and draw(_mostly(False, True)):
+        record = structs.replace(record, first_token_ns=record.end_ns)
     return structs.replace(record, revisions=draw(_mostly(record.revisions, (), (OLD,), (NEW,), (OLD, NEW))))
 
 
@@ -299,28 +302,34 @@ def _gaps(at: float) -> st.SearchStrategy[tuple[Gap, ...]]:
     )
 
 
-_PULSES = tuple(pulse(99.75 + 0.5 * number) for number in range(7))
-_CROSSING = streams(3, **LONG)
+_PULSES = tuple(pulse(99.75 + 0.25 * number, fresh=number % 2 == 0) for number in range(14))
+_CROSSING = (*streams(3, **LONG), *streams(2, at=101.0))
 
 
 @st.composite
 def _runs(draw) -> Run:
     base = draw(st.sampled_from([_CROSSING, ()])) + draw(_mostly((), _PULSES))
     records = (*base, *draw(st.lists(_records(), max_size=4)))
-    late = draw(st.just([]) | st.lists(st.tuples(_SECONDS, _LENGTHS), max_size=2))
-    missing = draw(_mostly(0, 1))
+    late = draw(st.just([]) | st.lists(_LENGTHS, min_size=2, max_size=4))
+    missing, still_open = draw(_mostly((0, 0), (1, 0), (0, 1)))
+    ends = [90 + sum(late[: number + 1]) for number in range(len(late))]
+    closed = len(records)
     changes = {
         "limits": draw(_limits()),
-        "late": tuple(LateSpell(from_ns=ns(at), to_ns=ns(at + lasts)) for at, lasts in late),
+        "late": tuple(
+            LateSpell(from_ns=ns(a), to_ns=ns(b)) for a, b in zip(ends[::2], ends[1::2], strict=False)
+        ),
         "timeline": draw(_timelines()),
-        "ledger": LedgerCount(opened=len(records) + missing, closed=len(records), still_open=0),
+        "ledger": LedgerCount(opened=closed + missing + still_open, closed=closed, still_open=still_open),
         "script": draw(
             _mostly(
                 ScriptEnd(state=State.DONE, reason="", finished=True),
                 ScriptEnd(state=State.DRAIN, reason="-t", interrupted=True),
                 ScriptEnd(state=State.BASELINE, reason="lost", baseline_failed=True),
+                ScriptEnd(state=State.DRAIN, reason="", crash="KeyError"),
             )
         ),
+        "preview": draw(_mostly(PreviewFinding(fit=True), UNFIT, None)),
     }
     judged: Run = draw(_mostly(run, plain))(records, **changes)
     return judged
@@ -333,7 +342,7 @@ def _limits() -> st.SearchStrategy[Limits]:
         max_5xx_rate=st.sampled_from([0.0, 1.0]),
         min_stream_completion=st.sampled_from([0.0, 0.5, 1.0]),
         max_crossing_lost=st.sampled_from([0, 1, 9]),
-        min_crossing=st.sampled_from([1, 3]),
+        min_crossing=st.sampled_from([0, 1, 3]),
         require_drain=st.booleans(),
         watch_after_s=st.just(2.0),
         max_ttft_p95_s=st.sampled_from([None, 0.04, 1.0]),
@@ -351,8 +360,15 @@ def _timelines(draw) -> Timeline:
         events=draw(_mostly((), (degraded,))),
         gaps=draw(_mostly((), (unwatched,))),
     )
-    drawn: Timeline = draw(_mostly(line, Timeline()))
+    drawn: Timeline = draw(_mostly(line, Timeline(), _and_back(line)))
     return drawn
+
+
+def _and_back(line: Timeline) -> Timeline:
+    """A second cutover 5 s after the first, to the first revision."""
+    at = mark(MarkName.T8, 105.0, cutover=2, revision=OLD)
+    back = Cutover(number=2, old=NEW, new=OLD, at=at, old_pods=("vllm-b2d4-x",))
+    return structs.replace(line, marks=(*line.marks, at), cutovers=(*line.cutovers, back))
 
 
 _RANK = {FAIL: 0, INCONCLUSIVE: 1, PASS: 2}
