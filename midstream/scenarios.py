@@ -1,5 +1,6 @@
 """What the streams ask for: prompts with weights, read from a scenario file."""
 
+import math
 import random
 from pathlib import Path
 
@@ -50,14 +51,14 @@ def read_scenarios(path: Path) -> Scenarios:
     except OSError as error:
         raise ScenarioError(f"cannot read the scenario file {path}: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError) as error:
-        raise ScenarioError(f"scenario file {path}: {error}") from error
+        raise ScenarioError(f"scenario file {path}: {' '.join(str(error).split())}") from error
     if not content.scenarios:
         raise ScenarioError(f"scenario file {path} lists no scenarios")
     return Scenarios(tuple(_with_prompts(entry, path) for entry in content.scenarios))
 
 
 def _with_prompts(entry: Scenario, path: Path) -> Scenario:
-    if not entry.weight > 0 or (entry.tokens is not None and entry.tokens < 1):
+    if not 0 < entry.weight < math.inf or (entry.tokens is not None and entry.tokens < 1):
         raise ScenarioError(f"scenario {entry.name} in {path}: weight and tokens must be above 0")
     if entry.prompt_file is None:
         if not entry.prompts:

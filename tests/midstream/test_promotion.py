@@ -1,5 +1,7 @@
 """The script of a test: each state's way out, each deadline, each thing that must never happen."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -267,6 +269,107 @@ def test_a_baseline_starts_anew_when_half_of_the_streams_are_gone():
     assert step(before, facts(11, streams_flowing=39), PLAN)[0].steady_since_ns is None
 
 
+BEFORE_CUTOVER = (State.BASELINE, State.TRIGGER, State.PREVIEW, State.PROMOTE, State.CUTOVER)
+UNDER_WAY = (*BEFORE_CUTOVER, State.DRAIN, State.QUIET)
+
+
+@pytest.mark.parametrize("state", BEFORE_CUTOVER)
+def test_a_cutover_overtakes_every_state_before_it(state):
+    after, actions = step(script(state), facts(timeline=CUT_OVER), PLAN)
+    assert after.state is State.DRAIN
+    assert not actions
+
+
+@pytest.mark.parametrize("state", BEFORE_CUTOVER)
+@pytest.mark.parametrize("what", ["aborted", "degraded"])
+def test_an_update_that_failed_before_the_cutover_ends_every_state(state, what):
+    end = step(script(state), facts(timeline=happened(what)), PLAN)[0].end
+    assert end is not None
+    assert f"{what} before the cutover. because" in end.reason.lower()
+
+
+@pytest.mark.parametrize("state", [State.DRAIN, State.QUIET])
+@pytest.mark.parametrize("what", ["aborted", "degraded", "switched_back", "unexpected_cutover"])
+def test_what_happens_after_the_cutover_is_watched_to_its_end(state, what):
+    assert step(script(state), facts(timeline=happened(what, CUT_OVER)), PLAN)[0].end is None
+
+
+def test_an_abort_that_is_seen_with_the_cutover_came_too_late_to_stop_it():
+    assert step(script(State.PROMOTE), facts(timeline=happened("aborted", CUT_OVER)), PLAN)[0].end is None
+
+
+@pytest.mark.parametrize("state", UNDER_WAY)
+@pytest.mark.parametrize("timeline", [TRIGGERED, CUT_OVER], ids=["before", "after the cutover"])
+def test_a_deleted_rollout_ends_every_state(state, timeline):
+    end = step(script(state), facts(timeline=happened("deleted", timeline)), PLAN)[0].end
+    assert end is not None
+    assert "deleted during the test" in end.reason
+
+
+BASELINES = {
+    "no stream has ended": ({"settled": 0, "failed": 0}, False),
+    "at the limit": ({"settled": 100, "failed": 5}, False),
+    "beyond the limit": ({"settled": 100, "failed": 6}, True),
+    "all of them": ({"settled": 1, "failed": 1}, True),
+}
+
+
+@pytest.mark.parametrize(("counts", "broken"), BASELINES.values(), ids=BASELINES)
+def test_a_baseline_bears_as_many_failures_as_the_limit_says(counts, broken):
+    end = step(script(State.BASELINE, **steady(18)), facts(**counts), PLAN)[0].end
+    assert (end is not None) is broken
+
+
+def test_a_limit_of_none_bears_no_failure_and_none_is_no_failure():
+    plan = msgspec.structs.replace(PLAN, max_error_rate=0)
+    assert step(script(State.BASELINE), facts(failed=0), plan)[0].end is None
+    assert step(script(State.BASELINE), facts(failed=1), plan)[0].end is not None
+
+
+def test_a_baseline_without_a_wanted_length_still_needs_every_stream():
+    plan = msgspec.structs.replace(PLAN, baseline_s=0)
+    assert step(script(State.BASELINE), facts(streams_flowing=79), plan)[0].state is State.BASELINE
+    assert step(script(State.BASELINE), facts(streams_flowing=80), plan)[0].state is State.TRIGGER
+
+
+def test_a_move_on_the_last_moment_is_no_missed_deadline():
+    late = facts(200, timeline=CUT_OVER)
+    assert step(script(State.CUTOVER, 20), late, PLAN)[0].state is State.DRAIN
+
+
+def test_the_whole_course_asks_for_each_action_once_and_in_order():
+    fit: dict[str, Any] = {"paused": True, "preview": FIT, "timeline": TRIGGERED}
+    long: dict[str, Any] = {"done": frozenset({Action.OPEN_SIGTERM_STREAMS})}
+    promoted: dict[str, Any] = {"done": frozenset({Action.OPEN_SIGTERM_STREAMS, Action.PROMOTE})}
+    course: list[tuple[float, dict[str, Any]]] = [
+        (0, {}),
+        (6, {}),
+        (6.1, {}),
+        (7, {"timeline": TRIGGERED}),
+        (8, {"paused": True, "timeline": TRIGGERED}),
+        (9, fit),
+        (9.1, fit),
+        (9.2, fit | long),
+        (9.3, fit | promoted),
+        (20, {"timeline": CUT_OVER} | promoted),
+        (45, {"timeline": drained("p", "q")} | promoted),
+        (51, {"timeline": drained("p", "q")} | promoted),
+    ]
+    now = start(0)
+    asked: list[Action] = []
+    for at_s, known in course:
+        for _ in range(3):  # a tick more must not ask again
+            now, actions = step(now, facts(at_s, **known), PLAN)
+            asked += actions
+    assert asked == [
+        Action.TRIGGER,
+        Action.VALIDATE_PREVIEW,
+        Action.OPEN_SIGTERM_STREAMS,
+        Action.PROMOTE,
+    ]
+    assert now.state is State.DONE
+
+
 known_facts = st.fixed_dictionaries(
     {
         "streams_flowing": st.sampled_from([0, 40, 80]),
@@ -295,6 +398,8 @@ def test_whatever_is_seen_the_script_keeps_its_promises(course):
         if before.end is not None:
             assert now == before
             assert not actions
+        if Action.PROMOTE in actions:
+            assert before.state is State.PROMOTE
         if now.state is State.PROMOTE and before.state is not State.PROMOTE:
             assert known["paused"]
             assert known["preview"] is not None

@@ -1,11 +1,13 @@
 """Scenario files: what they give, what is wrong with them."""
 
 import random
+from pathlib import Path
 
 import pytest
 
 from midstream.scenarios import ScenarioError, read_scenarios
 
+CONFIG = Path(__file__).parents[2] / "config" / "scenarios"
 TWO = """
 scenarios:
   - {name: often, weight: 9, prompts: [a, b], tokens: 12}
@@ -48,6 +50,14 @@ BAD = {
     "no prompts": ("scenarios: [{name: a}]", "neither prompts nor prompt_file"),
     "missing file": ("scenarios: [{name: a, prompt_file: no.txt}]", r"no\.txt"),
     "empty file": ("scenarios: [{name: a, prompt_file: empty.txt}]", "holds no prompts"),
+    "weight without end": ("scenarios: [{name: a, weight: .inf, prompts: [x]}]", "above 0"),
+    "weight that is no number": ("scenarios: [{name: a, weight: .nan, prompts: [x]}]", "above 0"),
+    "weight below 0": ("scenarios: [{name: a, weight: -1, prompts: [x]}]", "above 0"),
+    "no name": ("scenarios: [{prompts: [x]}]", "name"),
+    "prompts that are no text": ("scenarios: [{name: a, prompts: [1]}]", "str"),
+    "a folder of prompts": ("scenarios: [{name: a, prompt_file: .}]", "cannot read"),
+    "nothing": ("", "object"),
+    "a broken line": ("scenarios:\n  - name: a\n   prompts: [x]\n", "line"),
     "weight 0": ("scenarios: [{name: a, weight: 0, prompts: [x]}]", "above 0"),
     "tokens 0": ("scenarios: [{name: a, tokens: 0, prompts: [x]}]", "above 0"),
     "no YAML": ("scenarios: [", "YAML|expected|parsing"),
@@ -62,7 +72,30 @@ def test_what_is_wrong_is_one_line(tmp_path, content, words):
     file.write_text(content)
     with pytest.raises(ScenarioError, match=words) as caught:
         read_scenarios(file)
-    assert str(file) in str(caught.value) or "a" in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+BUNDLED = {"default.yaml"}
+
+
+def test_every_bundled_scenario_file_is_known_here_and_loads():
+    assert {file.name for file in CONFIG.iterdir()} == BUNDLED
+    for name in BUNDLED:
+        assert read_scenarios(CONFIG / name).entries
+
+
+def test_prompts_of_a_file_that_is_no_text(tmp_path):
+    (tmp_path / "prompts.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "bad.yaml").write_text("scenarios: [{name: a, prompt_file: prompts.txt}]")
+    with pytest.raises(ScenarioError, match=r"cannot read .*prompts\.txt"):
+        read_scenarios(tmp_path / "bad.yaml")
+
+
+def test_prompts_of_both_kinds_are_joined(tmp_path):
+    (tmp_path / "more.txt").write_text("b\n")
+    (tmp_path / "both.yaml").write_text("scenarios: [{name: a, prompts: [a], prompt_file: more.txt}]")
+    assert read_scenarios(tmp_path / "both.yaml").entries[0].prompts == ("a", "b")
 
 
 def test_a_missing_scenario_file(tmp_path):
