@@ -8,6 +8,7 @@ import gevent
 import msgspec
 from locust.env import Environment
 
+from hooks.figure_rows import enter_rows
 from hooks.ledger import Ledger
 from hooks.options import ROLLOUT_STREAM_SECONDS, Settings
 from hooks.tested import Tested
@@ -139,6 +140,7 @@ class Load:
             exception=_failure(record),
             context={},
         )
+        enter_rows(self._environment.stats, record)
 
     def _learn_length(self) -> None:
         """Stop demanding the length where early stops turn out to be the rule; never once promoted."""

@@ -206,7 +206,9 @@ def _latest(results: Path) -> Path | None:
 def _requests(stats: Path) -> int | None:
     if not stats.exists():
         return None
-    return sum(int(entry["num_requests"]) for entry in json.loads(stats.read_text()))
+    # Figures of the streams have rows beside them, which are no requests (hooks/figure_rows.py).
+    entries = [entry for entry in json.loads(stats.read_text()) if entry["method"] == "SSE"]
+    return sum(int(entry["num_requests"]) for entry in entries)
 
 
 def clean_environment() -> dict[str, str]:

@@ -8,6 +8,7 @@ from locust.env import Environment
 from locust.event import Events
 
 from hooks import tested as target_under_test
+from hooks.figure_rows import ROWS
 from hooks.load import Load, StreamNotCompleteError
 from hooks.options import Mode, Settings
 from midstream.run import Subject
@@ -75,6 +76,22 @@ def test_one_stream_is_one_record_and_one_event(load, events):
     assert load.ledger.records == [record]
     assert [(event["name"], event["exception"]) for event in events] == [("test", None)]
     assert load.ledger.count().still_open == 0
+
+
+def test_locusts_total_holds_the_streams_alone(load):
+    """Their figures have rows of their own, which are no requests."""
+    runner = load._environment.create_local_runner()
+    records = [load.hold(Ask(scenario="test", prompt="Hello", tokens=4), fresh=True) for _ in range(2)]
+    stats = load._environment.stats
+    runner.quit()
+    assert stats.num_requests == stats.entries[("test", "SSE")].num_requests == 2
+    assert stats.num_failures == 0
+    assert stats.total.total_content_length == 2 * 4
+    assert stats.total.min_response_time == stats.entries[("test", "SSE")].min_response_time
+    counts = {kind: entry.num_requests for (_, kind), entry in stats.entries.items() if kind != "SSE"}
+    shown = {kind: sum(figure(record) is not None for record in records) for kind, figure in ROWS.items()}
+    assert counts == {kind: count for kind, count in shown.items() if count}
+    assert counts["TTFT"] == 2
 
 
 def test_a_share_shortens_a_stream_and_the_context_bounds_it(load):
