@@ -38,9 +38,14 @@ class Ended:
     exit_code: int
     output: str
     folder: Path | None
-    requests: int | None  # by Locust's own count
+    rows: dict[tuple[str, str], int]  # of Locust's table: (name, type) -> count; empty when it wrote none
     peak_pss: int
     survivors: tuple[psutil.Process, ...]  # of its tree, some seconds after its end
+
+    @property
+    def requests(self) -> int | None:
+        """Streams by Locust's own count; figures of theirs in other rows are no requests."""
+        return sum(count for (_, kind), count in self.rows.items() if kind == "SSE") if self.rows else None
 
     @property
     def verdict(self) -> dict[str, Any]:
@@ -114,7 +119,7 @@ class LocustRun:
             exit_code=exit_code,
             output=text,
             folder=_latest(folder / "results"),
-            requests=_requests(stats),
+            rows=_rows(stats),
             peak_pss=tree.peak_pss,
             survivors=tree.survivors(),
         )
@@ -203,12 +208,9 @@ def _latest(results: Path) -> Path | None:
     return latest.resolve() if latest.exists() else None
 
 
-def _requests(stats: Path) -> int | None:
-    if not stats.exists():
-        return None
-    # Figures of the streams have rows beside them, which are no requests (hooks/figure_rows.py).
-    entries = [entry for entry in json.loads(stats.read_text()) if entry["method"] == "SSE"]
-    return sum(int(entry["num_requests"]) for entry in entries)
+def _rows(stats: Path) -> dict[tuple[str, str], int]:
+    entries = json.loads(stats.read_text()) if stats.exists() else []
+    return {(entry["name"], entry["method"]): int(entry["num_requests"]) for entry in entries}
 
 
 def clean_environment() -> dict[str, str]:

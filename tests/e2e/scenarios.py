@@ -1,6 +1,7 @@
 """Every whole run that the tests look at, by name: how it is started, what is done to it."""
 
 import random
+import re
 import signal
 import string
 import threading
@@ -11,10 +12,11 @@ from pathlib import Path
 import yaml
 
 from midstream.rehearsal import faults
-from tests.e2e.locust_run import QUICK, Ended, LocustRun, Strike
+from tests.e2e.locust_run import PROJECT, QUICK, Ended, LocustRun, Strike
 from tests.midstream.rehearsal.engine_process import engine
 
 HERE = Path(__file__).parent
+LOCUSTFILES_PAGE = PROJECT / "docs" / "Locustfiles.md"
 FAULTS = ("no-shutdown-timeout", "clean-cut", "short-grace", "promote-ignored", "bad-preview")
 INT, TERM, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGKILL
 
@@ -52,6 +54,20 @@ def plain(
     return run
 
 
+def from_the_page(folder: Path) -> Ended:
+    """The code of docs/Locustfiles.md as a file outside the project, run as the page says."""
+    (code,) = re.findall(r"^```python\n(.*?)^```", LOCUSTFILES_PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    folder.mkdir(parents=True)
+    file = folder / "customers.py"
+    file.write_text(code)
+    with engine("--tokens-per-second", "80") as served:
+        return LocustRun(
+            arguments=("--host", f"http://127.0.0.1:{served.port}", "-t", "2s"),
+            environ={"PYTHONPATH": str(PROJECT)},
+            locustfile=file,
+        ).run(folder)
+
+
 SCENARIOS: dict[str, Callable[[Path], Ended]] = {
     "promotion": quick().run,
     **{fault: partial(under_alias, fault) for fault in FAULTS},
@@ -65,6 +81,7 @@ SCENARIOS: dict[str, Callable[[Path], Ended]] = {
     "failing-watch": quick(locustfile=HERE / "failing_watch.py").run,
     "failing-task": quick(locustfile=HERE / "failing_task.py").run,
     "plain": plain("-t", "4s", "--tokens", "60"),
+    "own-locustfile": from_the_page,
     "plain-chat": plain("-t", "2s", "--api", "chat", "--tokens", "20"),
     "plain-server-killed": plain("-t", "8s", "--tokens", "400", kill_engine_after_s=6.0),
     "plain-ctrl-c": plain("--tokens", "40", strikes=[Strike("streams open", INT)]),
