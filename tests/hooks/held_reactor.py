@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-import gevent
 from gevent.event import AsyncResult
 
 from midstream.streams.ending import Ending
@@ -43,6 +42,7 @@ class HeldReactor:
                 scenario=request.scenario,
                 lane=request.lane,
                 asked_tokens=request.tokens,
+                finish_reason="stop" if ending is Ending.SHORT else None,
             )
             if on_close is not None:
                 on_close(record)
@@ -52,10 +52,9 @@ class HeldReactor:
         self._with_token |= {request.id for request in requests}
 
     def end(self, ending: Ending, *requests: StreamRequest) -> None:
-        """End these, or all that are open; their greenlets have run when this returns."""
+        """End these, or all that are open."""
         for name in [request.id for request in requests] or list(self._open):
             self._open[name].set(ending)
-        gevent.sleep(0.001)
 
     def flowing(self) -> frozenset[str]:
         return frozenset(self._with_token & self._open.keys())

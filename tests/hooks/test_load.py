@@ -214,6 +214,20 @@ def test_each_ending_is_booked_once_and_told_once(begun, reactor, lost, ending, 
     assert ending is Ending.COMPLETE or ending.sentence in str(event["exception"])
 
 
+@pytest.mark.parametrize(("undisturbed", "failed"), [(True, 0), (False, 5)], ids=["baseline", "promoted"])
+def test_early_stops_are_the_servers_way_only_where_nothing_disturbed_it(begun, reactor, undisturbed, failed):
+    load = begun(tokens=10)
+    load.traits = Traits(honours_length=True)
+    load.undisturbed = undisturbed
+    for _ in range(5):
+        gevent.spawn(load.hold, ASK, fresh=True)
+    wait_for(lambda: load.ledger.open_count == 5)
+    reactor.end(Ending.SHORT)
+    wait_for(lambda: not load.ledger.open_count)
+    assert (load.settled, load.failed) == (5, failed)
+    assert load.traits.honours_length is not undisturbed
+
+
 def test_every_stream_has_a_name_of_its_own(begun, reactor):
     load = begun(tokens=10)
     for _ in range(20):

@@ -227,6 +227,9 @@ def test_the_rest_of_the_defaults_in_words():
     assert f"default: {ROLLOUT_STREAM_SECONDS:g} with a rollout" in by_name["stream_seconds"]
     assert f"default: {DEFAULT_SCENARIOS.relative_to(PROJECT)}" in by_name["scenario"]
     assert f"default: {TRIGGER_LIMIT_S:g}, or {PERSON_LIMIT_S / 3600:g}h" in by_name["trigger_limit"]
+    for name in ("max_ttft_p95", "max_gap"):
+        assert "default: not checked" in by_name[name]
+        assert getattr(read().limits, f"{name}_s") is None
     assert f"default: the budget + {DRAIN_RESERVE_S:g}" in by_name["drain_limit"]
 
 

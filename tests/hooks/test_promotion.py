@@ -479,6 +479,16 @@ def test_an_api_server_that_is_away_does_not_end_the_script(world, promotion, fa
     assert not failures
 
 
+def test_streams_are_undisturbed_until_somebody_switches(world, load, promotion):
+    one = promotion(promoter=Promoter.PERSON)
+    gevent.spawn(one.run, lambda _: None)
+    wait_for(lambda: one.state is State.PROMOTE)
+    assert load.undisturbed
+    world.cut_over()
+    wait_for(lambda: one.state is State.DRAIN)
+    assert not load.undisturbed
+
+
 def test_crossing_streams_are_those_opened_before_the_cutover(world, load, promotion):
     load.ledger.open("before", time.monotonic_ns())
     one = promotion()
