@@ -5,9 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 REHEARSE_READY := $(VENV)/.runtime-installed
 TEST_READY := $(VENV)/.test-installed
+SECONDS ?= 60
+FUZZED := $(patsubst %,tests/midstream/streams/test_%.py,http1 sse exchange)
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test lint types docs clean platform
+.PHONY: help rehearse test fuzz lint types docs clean platform
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -17,6 +19,9 @@ rehearse: platform $(REHEARSE_READY) ## swap a model under 80 live streams on th
 
 test: platform $(TEST_READY) lint types ## lint, types, all tests that need nothing else
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: platform $(TEST_READY) ## the properties of HTTP, SSE, streams with fresh examples, SECONDS=60
+	@$(BIN)/python -m pytest $(FUZZED) --fuzz-seconds $(SECONDS) $(ARGS)
 
 lint: $(TEST_READY) ## style
 	@$(BIN)/ruff check .

@@ -61,7 +61,21 @@ def test_a_second_run_installs_nothing(project):
     assert ended.stdout == "locust -f locustfiles/stream.py --headless -u 10\n"
 
 
+@pytest.mark.parametrize(("given", "seconds"), [((), "60"), (("SECONDS=600",), "600")])
+def test_fuzz_runs_as_long_as_told(project, given, seconds):
+    binaries = program(project / ".venv" / "bin", "python", "echo python $*")
+    for stamp in (".runtime-installed", ".test-installed"):
+        (binaries / ".." / stamp).touch()
+    ended = make(project, "fuzz", *given)
+    assert ended.returncode == 0, ended.stderr
+    words = ended.stdout.split()
+    assert words[-2:] == ["--fuzz-seconds", seconds]
+    files = [word for word in words if word.endswith(".py")]
+    assert len(files) == 3
+    assert all((PROJECT / file).exists() for file in files)
+
+
 def test_help_tells_every_command(project):
     told = make(project, "help").stdout
-    for target in ("rehearse", "test", "lint", "types", "docs", "clean"):
+    for target in ("rehearse", "test", "fuzz", "lint", "types", "docs", "clean"):
         assert f"make {target}" in told
