@@ -1,19 +1,24 @@
 """Why streams were lost: groups of losses set beside the marks, the budget, the arguments of the engine."""
 
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from midstream.checks.check import is_unfit, seconds
+from midstream.checks.check import is_unfit
 from midstream.checks.doubt import last_wait_ns
 from midstream.cohorts import NS_PER_S, Cohort, Cohorts, Member, Place, pod_marks
 from midstream.rollouts.timeline import Cutover, Mark, MarkName
 from midstream.run import Run
 from midstream.streams.ending import Ending, Outcome
 from midstream.streams.record import Lane
+
+_T = TypeVar("_T")
 
 UNEXPLAINED = "unexplained"
 # vLLM ends its streams within 0.5 s of SIGTERM (facts 2); the kubelet may send it a second later than T13.
@@ -22,6 +27,11 @@ TOKEN_PAUSE_S = 1.0  # a stream that falls silent at SIGTERM had its last token 
 KILL_SEEN_S = 2.0  # the kubelet reports a container's end about a second late
 KILL_SLACK_S = 0.5  # between the watches of pods and the sockets
 SIGKILL_EXIT = 137  # 128 + 9
+PODS_NAMED = 3  # of many alike, in one line
+ERRORS_TOLD = 3
+ERROR_LENGTH = 200  # characters; streams.jsonl has the whole
+SPREAD_S = 1.0  # losses farther apart than this are told by their range
+FINEST_S = 0.1  # no moment is told finer: a kubelet acts on its own beat
 
 ENDING_WORDS: dict[Ending, str] = {
     Ending.ABORTED: "aborted",
@@ -55,6 +65,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
     line: str  # the whole sentence for people
     cause: str  # short name of the misconfiguration, or "unexplained"
+    why: str  # what is wrong, in words; empty where it is the verdict's own sentence
     streams: int
     evidence: tuple[str, ...]
     mend: str
@@ -78,18 +89,27 @@ class _Loss(NamedTuple):
         return last_wait_ns(stream) if stream.ending.is_deadline else stream.end_ns
 
 
+class _Scene(NamedTuple):
+    """What losses are set beside, sorted once for all of them."""
+
+    run: Run
+    marks: dict[tuple[MarkName, int], tuple[Mark, ...]]  # of the old pods, by promotion
+    totals: Counter[tuple[Place, Lane]]
+
+
 class _Sighting(NamedTuple):
     """What in the evidence a loss agrees with."""
 
-    marks: tuple[Mark, ...]  # of one name, one a pod
-    evidence: tuple[str, ...]
+    marks: tuple[Mark, ...]  # of one name, one a pod: the moments that it is set beside
+    also: tuple[Mark, ...] = ()  # others that show the same
+    words: tuple[str, ...] = ()
 
 
 class _Rule(NamedTuple):
     """One misconfiguration: when the evidence shows it, how it is said, how it is mended."""
 
     name: str
-    shown_by: Callable[[_Loss, Run], _Sighting | None]
+    shown_by: Callable[[_Loss, _Scene], _Sighting | None]
     sentence: str
     mend: str
 
@@ -98,21 +118,43 @@ class _Group(NamedTuple):
     """Losses that are told in one line."""
 
     rule: _Rule
-    sighting: _Sighting
     lane: Lane
     place: Place
     revision: str | None
     ending: Ending
 
 
+class _Seen(NamedTuple):
+    """One loss with what it agrees with."""
+
+    loss: _Loss
+    sighting: _Sighting
+
+
 def find_causes(run: Run, cohorts: Cohorts) -> tuple[Cause, ...]:
     """One cause for each group of losses, the largest first; an unfit revision before all."""
-    groups: dict[_Group, list[_Loss]] = {}
+    scene = _scene(run, cohorts)
+    groups: dict[_Group, list[_Seen]] = {}
     for loss in _losses(run, cohorts):
-        groups.setdefault(_group(loss, run), []).append(loss)
+        rule, sighting = _explain(loss, scene)
+        stream = loss.member.stream
+        group = _Group(rule, stream.lane, loss.place, loss.member.revision, stream.ending)
+        groups.setdefault(group, []).append(_Seen(loss, sighting))
     largest = sorted(groups.items(), key=lambda item: -len(item[1]))
-    told = tuple(_cause(group, losses, run, cohorts) for group, losses in largest)
+    told = tuple(_cause(group, seen, scene) for group, seen in largest)
     return (*_unfit(run), *told)
+
+
+def _scene(run: Run, cohorts: Cohorts) -> _Scene:
+    return _Scene(
+        run,
+        {
+            (name, cutover.number): pod_marks(run.timeline, name, cutover)
+            for name in (MarkName.T12, MarkName.T13, MarkName.T14)
+            for cutover in run.timeline.cutovers
+        },
+        Counter((place, member.stream.lane) for member in cohorts.members for place in member.places),
+    )
 
 
 def _losses(run: Run, cohorts: Cohorts) -> Iterator[_Loss]:
@@ -126,64 +168,58 @@ def _losses(run: Run, cohorts: Cohorts) -> Iterator[_Loss]:
 _ORDER = {cohort: number for number, cohort in enumerate(Cohort)}
 
 
-def _group(loss: _Loss, run: Run) -> _Group:
-    rule, sighting = _explain(loss, run)
-    stream = loss.member.stream
-    return _Group(rule, sighting, stream.lane, loss.place, loss.member.revision, stream.ending)
-
-
-def _explain(loss: _Loss, run: Run) -> tuple[_Rule, _Sighting]:
+def _explain(loss: _Loss, scene: _Scene) -> tuple[_Rule, _Sighting]:
     for rule in RULES:
-        sighting = rule.shown_by(loss, run)
+        sighting = rule.shown_by(loss, scene)
         if sighting is not None:
             return rule, sighting
-    return _UNEXPLAINED, _Sighting(_at_sigterm(loss, run), ())
+    return _UNEXPLAINED, _Sighting(_at_sigterm(loss, scene))
 
 
 # --- what the evidence shows ------------------------------------------------------------------------
 
 
-def _marks(loss: _Loss, run: Run, name: MarkName) -> tuple[Mark, ...]:
+def _marks(loss: _Loss, scene: _Scene, name: MarkName) -> tuple[Mark, ...]:
     if loss.cutover is None or loss.member.revision not in (None, loss.cutover.old):
         return ()
-    return pod_marks(run.timeline, name, loss.cutover)
+    return scene.marks[name, loss.cutover.number]
 
 
-def _at_sigterm(loss: _Loss, run: Run) -> tuple[Mark, ...]:
+def _at_sigterm(loss: _Loss, scene: _Scene) -> tuple[Mark, ...]:
     """T13 of the old pods whose SIGTERM the loss follows within a short time."""
     before_ns = round(TOKEN_PAUSE_S * NS_PER_S) if loss.ending.is_deadline else 0
     after_ns = round(SIGTERM_REACTION_S * NS_PER_S)
     return tuple(
         mark
-        for mark in _marks(loss, run, MarkName.T13)
+        for mark in _marks(loss, scene, MarkName.T13)
         if mark.not_before_ns - before_ns < loss.failed_ns <= mark.seen_ns + after_ns
     )
 
 
-def _ended_as_by_default(loss: _Loss, run: Run) -> tuple[Mark, ...]:
+def _ended_as_by_default(loss: _Loss, scene: _Scene) -> tuple[Mark, ...]:
     """T13 where the ending is one of those that vLLM's default gives at SIGTERM: abort, error, silence."""
-    return _at_sigterm(loss, run) if loss.ending in _DEFAULT_AT_SIGTERM else ()
+    return _at_sigterm(loss, scene) if loss.ending in _DEFAULT_AT_SIGTERM else ()
 
 
 _DEFAULT_AT_SIGTERM = frozenset({Ending.ABORTED, Ending.ERROR_EVENT, Ending.STALLED})  # facts 2
 
 
-def _no_shutdown_timeout(loss: _Loss, run: Run) -> _Sighting | None:
-    marks, command = _ended_as_by_default(loss, run), _old_command(run)
+def _no_shutdown_timeout(loss: _Loss, scene: _Scene) -> _Sighting | None:
+    marks, command = _ended_as_by_default(loss, scene), _old_command(scene.run)
     if not marks or not command or _SHUTDOWN_TIMEOUT.search(command):
         return None
-    if run.budget is not None and run.budget.engine_drain_s:
+    if scene.run.budget is not None and scene.run.budget.engine_drain_s:
         return None  # it drains by other means
-    return _Sighting(marks, (*_told(marks), f"command without --shutdown-timeout: {command}"))
+    return _Sighting(marks, words=(f"command without --shutdown-timeout: {command}",))
 
 
-def _shutdown_timeout_0(loss: _Loss, run: Run) -> _Sighting | None:
-    marks, command = _ended_as_by_default(loss, run), _old_command(run)
+def _shutdown_timeout_0(loss: _Loss, scene: _Scene) -> _Sighting | None:
+    marks, command = _ended_as_by_default(loss, scene), _old_command(scene.run)
     if not marks or not _SHUTDOWN_TIMEOUT.search(command):
         return None
-    if run.budget is None or run.budget.engine_drain_s != 0:
+    if scene.run.budget is None or scene.run.budget.engine_drain_s != 0:
         return None
-    return _Sighting(marks, (*_told(marks), f"engine drain 0 s in the command: {command}"))
+    return _Sighting(marks, words=(f"engine drain 0 s in the command: {command}",))
 
 
 _SHUTDOWN_TIMEOUT = re.compile(r"--shutdown[-_]timeout\b")
@@ -193,20 +229,22 @@ def _old_command(run: Run) -> str:
     return "" if run.subject.old is None else " ".join(run.subject.old.command)
 
 
-def _killed_in_grace(loss: _Loss, run: Run) -> _Sighting | None:
+def _killed_in_grace(loss: _Loss, scene: _Scene) -> _Sighting | None:
     """SIGKILL (exit 137) after the deletion of the pod was asked, once its grace period was over."""
     if loss.ending not in (Ending.TRUNCATED, Ending.RESET):
         return None
-    asked = {mark.pod: mark for mark in _marks(loss, run, MarkName.T12)}
+    asked = {mark.pod: mark for mark in _marks(loss, scene, MarkName.T12)}
     ends = tuple(
         mark
-        for mark in _marks(loss, run, MarkName.T14)
-        if _is_grace_kill(mark, asked.get(mark.pod), run) and _is_end(mark, loss)
+        for mark in _marks(loss, scene, MarkName.T14)
+        if _is_end(mark, loss) and _is_grace_kill(mark, asked.get(mark.pod), scene.run)
     )
     if not ends:
         return None
-    grace = () if run.budget is None else (f"terminationGracePeriodSeconds {run.budget.grace_s:g}",)
-    return _Sighting(ends, (*_told(ends), *grace))
+    budget = scene.run.budget
+    return _Sighting(
+        ends, words=() if budget is None else (f"terminationGracePeriodSeconds {budget.grace_s:g}",)
+    )
 
 
 def _is_grace_kill(end: Mark, asked: Mark | None, run: Run) -> bool:
@@ -223,34 +261,30 @@ def _is_end(end: Mark, loss: _Loss) -> bool:
     return from_ns < loss.failed_ns <= end.seen_ns + round(KILL_SLACK_S * NS_PER_S)
 
 
-def _ended_at_sigterm(loss: _Loss, run: Run) -> _Sighting | None:
+def _ended_at_sigterm(loss: _Loss, scene: _Scene) -> _Sighting | None:
     """The server ended its answers at SIGTERM: cleanly, or by exiting without a SIGKILL."""
-    marks = _at_sigterm(loss, run)
+    marks = _at_sigterm(loss, scene)
     if not marks:
         return None
     if loss.ending in (Ending.ENDED_EARLY, Ending.NO_DONE, Ending.SHORT):
-        return _Sighting(marks, _told(marks))
-    exits = _exits(marks, run, loss)
+        return _Sighting(marks)
+    pods = {mark.pod for mark in marks}
+    exits = tuple(mark for mark in _marks(loss, scene, MarkName.T14) if mark.pod in pods)
     exited = bool(exits) and all(mark.exit_code not in (None, SIGKILL_EXIT) for mark in exits)
     if loss.ending in (Ending.TRUNCATED, Ending.RESET) and exited:
-        return _Sighting(marks, (*_told(marks), *_told(exits)))
+        return _Sighting(marks, also=exits)
     return None
 
 
-def _exits(marks: tuple[Mark, ...], run: Run, loss: _Loss) -> tuple[Mark, ...]:
-    pods = {mark.pod for mark in marks}
-    return tuple(mark for mark in _marks(loss, run, MarkName.T14) if mark.pod in pods)
-
-
-def _refused_after_cutover(loss: _Loss, run: Run) -> _Sighting | None:
+def _refused_after_cutover(loss: _Loss, scene: _Scene) -> _Sighting | None:
     """New streams refused within the time in which the cutover reaches every node."""
     if loss.cutover is None or loss.ending not in _NOT_REACHED:
         return None
     at = loss.cutover.at
-    last_ns = at.seen_ns + round(run.limits.max_propagation_s * NS_PER_S)
+    last_ns = at.seen_ns + round(scene.run.limits.max_propagation_s * NS_PER_S)
     if not at.not_before_ns < loss.member.stream.opened_ns <= last_ns:
         return None
-    return _Sighting((at,), _told((at,)))
+    return _Sighting((at,))
 
 
 _NOT_REACHED = frozenset(
@@ -262,17 +296,6 @@ _NOT_REACHED = frozenset(
         Ending.HTTP_5XX,
     }
 )
-
-
-def _told(marks: tuple[Mark, ...]) -> tuple[str, ...]:
-    return tuple(_mark_evidence(mark) for mark in marks)
-
-
-def _mark_evidence(mark: Mark) -> str:
-    parts = [mark.name.value]
-    parts += [f"of pod {mark.pod}"] * (mark.pod is not None)
-    parts += [f"exit code {mark.exit_code}"] * (mark.exit_code is not None)
-    return f"{' '.join(parts)}: {mark.source}"
 
 
 RULES: tuple[_Rule, ...] = (
@@ -314,7 +337,7 @@ RULES: tuple[_Rule, ...] = (
 _UNEXPLAINED = _Rule(
     UNEXPLAINED,
     lambda _, __: None,
-    "unexplained: nothing in the evidence says why",
+    "unexplained, nothing in the evidence says why",
     "look at the pods' logs at that moment",
 )
 
@@ -328,29 +351,43 @@ def _unfit(run: Run) -> Iterator[Cause]:
     yield Cause(
         line=f"the new revision did not stream well before its promotion: {run.preview.why}",
         cause="new_revision_unfit",
+        why="",
         streams=run.preview.streams,
-        evidence=(f"{run.preview.streams} streams through the preview Service", run.preview.why),
+        evidence=(f"{run.preview.streams} streams through the preview Service",),
         mend="mend the new revision: what it runs, its arguments, the model's name",
     )
 
 
-def _cause(group: _Group, losses: list[_Loss], run: Run, cohorts: Cohorts) -> Cause:
-    where = _where(group, run)
+def _cause(group: _Group, seen: Sequence[_Seen], scene: _Scene) -> Cause:
+    marks = _once(each.sighting.marks for each in seen)
+    also = _once(each.sighting.also for each in seen)
+    words = _once(each.sighting.words for each in seen)
+    line = f"{_subject(group, len(seen), scene)}{_moment(seen, scene.run)}{_where(group, marks, scene)}"
     return Cause(
-        line=f"{_subject(group, len(losses), cohorts)}{_moment(group, losses)}{where}: {group.rule.sentence}",
+        line=f"{line}: {group.rule.sentence}",
         cause=group.rule.name,
-        streams=len(losses),
-        evidence=(*_own_words(losses), *group.sighting.evidence),
+        why=group.rule.sentence,
+        streams=len(seen),
+        evidence=(
+            *_own_words(seen),
+            *_told((*marks, *also) if group.rule is not _UNEXPLAINED else ()),
+            *words,
+        ),
         mend=group.rule.mend,
     )
 
 
-def _subject(group: _Group, lost: int, cohorts: Cohorts) -> str:
-    total = sum(member.stream.lane is group.lane for member in cohorts.at(group.place))
+def _once(several: Iterable[Iterable[_T]]) -> tuple[_T, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(several)))
+
+
+def _subject(group: _Group, lost: int, scene: _Scene) -> str:
     kind = "pulses" if group.lane is Lane.PULSE else "streams"
     cohort = group.place.cohort
     named = f"{kind} open at SIGTERM" if cohort is Cohort.AT_SIGTERM else f"{cohort} {kind}"
-    return f"{lost} of {total} {named} {ENDING_WORDS[group.ending]}"
+    if not scene.run.watches_rollout:
+        named = kind
+    return f"{lost} of {scene.totals[group.place, group.lane]} {named} {ENDING_WORDS[group.ending]}"
 
 
 _MARK_WORDS: dict[MarkName, str] = {
@@ -360,21 +397,47 @@ _MARK_WORDS: dict[MarkName, str] = {
 }
 
 
-def _moment(group: _Group, losses: list[_Loss]) -> str:
-    """The median distance of the losses from the mark that they agree with, else from the cutover."""
-    cutover = losses[0].cutover
-    nearest = group.sighting.marks or (() if cutover is None else (cutover.at,))
-    if not nearest:
-        return ""
-    mark = nearest[0]
-    away_ns = median(loss.failed_ns - mark.seen_ns for loss in losses)
-    return f" {seconds(abs(away_ns))} {'after' if away_ns >= 0 else 'before'} {_MARK_WORDS[mark.name]}"
+def _moment(seen: Sequence[_Seen], run: Run) -> str:
+    """How far the losses are from the mark that they agree with, else from a cutover, else from the start."""
+    cutover = seen[0].loss.cutover or next(iter(run.timeline.cutovers), None)
+    beside = seen[0].sighting.marks or (() if cutover is None else (cutover.at,))
+    if not beside:
+        return f" {_into([(each.loss.failed_ns - run.started_ns) / NS_PER_S for each in seen])} into the test"
+    away_s = [_nearest_s(each.loss.failed_ns, each.sighting.marks or beside) for each in seen]
+    widest_s = max(mark.seen_ns - mark.not_before_ns for mark in beside) / NS_PER_S
+    return f" {_away(away_s, max(FINEST_S, widest_s), _MARK_WORDS[beside[0].name])}"
 
 
-def _where(group: _Group, run: Run) -> str:
+def _nearest_s(instant_ns: int, marks: Iterable[Mark]) -> float:
+    return min((instant_ns - mark.seen_ns for mark in marks), key=abs) / NS_PER_S
+
+
+def _away(distances_s: Sequence[float], finest_s: float, moment: str) -> str:
+    """Their median, or their range where they are far apart; never finer than the moment is known."""
+    first_s, last_s, middle_s = min(distances_s), max(distances_s), median(distances_s)
+    if last_s - first_s > SPREAD_S and first_s < 0 < last_s:
+        return f"from {_tenths(-first_s)} s before to {_tenths(last_s)} s after {moment}"
+    if last_s - first_s <= SPREAD_S and abs(middle_s) <= finest_s:
+        return f"within {_tenths(math.ceil(10 * finest_s) / 10)} s of {moment}"
+    return (
+        f"{_into([abs(away_s) for away_s in distances_s])} {'after' if middle_s > 0 else 'before'} {moment}"
+    )
+
+
+def _into(distances_s: Sequence[float]) -> str:
+    if max(distances_s) - min(distances_s) > SPREAD_S:
+        return f"{_tenths(min(distances_s))} to {_tenths(max(distances_s))} s"
+    return f"{_tenths(median(distances_s))} s"
+
+
+def _tenths(length_s: float) -> str:
+    return f"{length_s:.1f}" if length_s < 10 else f"{length_s:.0f}"
+
+
+def _where(group: _Group, marks: Iterable[Mark], scene: _Scene) -> str:
     revision = f" on rev {group.revision}" if group.revision else ""
-    pods = [mark.pod for mark in group.sighting.marks if mark.pod is not None]
-    return revision + (f" ({'; '.join(_pod(pod, run) for pod in pods)})" if pods else "")
+    pods = [_pod(mark.pod, scene.run) for mark in marks if mark.pod is not None]
+    return revision + (f" ({_few(pods, '; ')})" if pods else "")
 
 
 def _pod(pod: str, run: Run) -> str:
@@ -384,7 +447,42 @@ def _pod(pod: str, run: Run) -> str:
     return f"pod {pod}, exit {end.exit_code}"
 
 
-def _own_words(losses: list[_Loss]) -> tuple[str, ...]:
-    """What the streams themselves showed: the ending's sentence, then up to three different errors."""
-    errors = {loss.member.stream.evidence.error or loss.member.stream.evidence.errno for loss in losses}
-    return (losses[0].ending.sentence, *sorted(errors - {""})[:3])
+def _few(names: Sequence[str], between: str) -> str:
+    more = len(names) - PODS_NAMED
+    return between.join([*names[:PODS_NAMED], *[f"{more} more"] * (more > 0)])
+
+
+def _told(marks: Iterable[Mark]) -> tuple[str, ...]:
+    """The marks in words, those of several pods together where their source is of one kind."""
+    alike: dict[tuple[str, int | None, str], list[str]] = {}
+    for mark in marks:
+        source = mark.source.replace(mark.pod, "*") if mark.pod else mark.source
+        alike.setdefault((mark.name.value, mark.exit_code, source), []).extend(filter(None, [mark.pod]))
+    return tuple(_mark_words(*key, pods) for key, pods in alike.items())
+
+
+def _mark_words(name: str, exit_code: int | None, source: str, pods: Sequence[str]) -> str:
+    code = "" if exit_code is None else f" exit code {exit_code}"
+    match pods:
+        case []:
+            return f"{name}{code}: {source}"
+        case [pod]:
+            return f"{name} of pod {pod}{code}: {source.replace('*', pod)}"
+        case _:
+            return f"{name} of {len(pods)} pods ({_few(pods, ', ')}){code}: {source}"
+
+
+def _own_words(seen: Iterable[_Seen]) -> tuple[str, ...]:
+    """What the streams themselves showed: the ending's sentence, then a few errors that are not alike."""
+    streams = [each.loss.member.stream for each in seen]
+    errors = sorted({stream.evidence.error or stream.evidence.errno for stream in streams} - {""})
+    unlike = {_NUMBERS.sub("0", error): error for error in reversed(errors)}
+    told = list(unlike.values())[::-1][:ERRORS_TOLD]
+    return (streams[0].ending.sentence, *(_shortened(error) for error in told))
+
+
+_NUMBERS = re.compile(r"\d+(\.\d+)?")  # "limit 20.0 s passed after 54 tokens" is one error, not fifty
+
+
+def _shortened(error: str) -> str:
+    return error if len(error) <= ERROR_LENGTH else f"{error[:ERROR_LENGTH]}..."

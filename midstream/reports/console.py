@@ -1,11 +1,12 @@
 """The report as text that reads well in a terminal, and in a CI log without one."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from rich.box import ASCII2
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
@@ -15,11 +16,15 @@ from midstream.checks.check import percent
 from midstream.cohorts import NS_PER_S, Row
 from midstream.metrics import Figures, Headroom
 from midstream.reports.report import Report
-from midstream.rollouts.timeline import MARK_WORDS
+from midstream.rollouts.timeline import MARK_WORDS, Mark, MarkName
+from midstream.run import Run
 from midstream.streams.ending import Outcome
-from midstream.verdict import Cause, Check, Decision, Status
+from midstream.verdict import Cause, Check, Decision, Status, Verdict
 
 LOG_WIDTH = 110  # columns where there is no terminal to ask
+PODS_SHOWN = 3  # lines for a mark that every pod has; of more pods the first and the last
+CAUSES_SHOWN = 8
+FIGURE_COLUMNS = 4
 
 _DECISION_STYLE: dict[Decision, str] = {
     Decision.PASS: "bold green",
@@ -30,37 +35,67 @@ _STATUS_WORDS: dict[Status, tuple[str, str]] = {
     Status.PASS: ("ok", "green"),
     Status.FAIL: ("FAIL", "bold red"),
     Status.INCONCLUSIVE: ("unclear", "yellow"),
-    Status.NOT_EXAMINED: ("not seen", "dim"),
+    Status.NOT_EXAMINED: ("skipped", "dim"),
 }
 
 
 def write_console(report: Report, stream: TextIO, folder: Path | None = None) -> None:
-    """Print the report to `stream`; `folder` is where the files are."""
+    """Print the report to `stream`; `folder` is where the files are.
+
+    What matters most stands last, where a terminal leaves the reader. What came from outside is shown with
+    its control characters escaped, as is what the stream's encoding cannot hold.
+    """
     width = None if stream.isatty() else LOG_WIDTH
     console = Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
     with console.capture() as text:
         for part in _parts(report, folder):
             console.print(part)
-    stream.writelines(line.rstrip() + "\n" for line in text.get().splitlines())
+    encoding = stream.encoding or "utf-8"
+    shown = text.get().encode(encoding, "backslashreplace").decode(encoding)
+    stream.writelines(line.rstrip() + "\n" for line in shown.splitlines())
 
 
 def _parts(report: Report, folder: Path | None) -> Iterator[RenderableType]:
     yield from _titled("subject", _subject(report))
     if report.run.timeline.marks:
-        yield from _titled("timeline", [_timeline(report)])
-    yield from _titled("checks", [_checks(report.verdict.checks), *_doubts(report.verdict.checks)])
-    yield from _titled("causes", _causes(report.verdict.causes))
+        yield from _titled("timeline", [_timeline(report.run)])
     yield from _titled("cohorts", [_cohorts(report.cohort_table)])
-    yield from _titled("metrics", [_figures(report)])
+    yield from _titled("metrics", _figures(report))
     if report.run.watches_rollout:
-        yield from _titled("headroom", [Text(headroom_words(report.metrics.headroom))])
-    yield from _titled("notes", [Text(note) for note in _notes(report)])
+        yield from _titled("headroom", [_text(headroom_words(report.metrics.headroom))])
+    yield from _titled("notes", [_text(note) for note in _notes(report)])
+    yield from _titled("checks", [_checks(report.verdict.checks), *_open_checks(report.verdict.checks)])
+    yield from _titled("causes", _causes(report.verdict.causes))
     if folder is not None:
-        yield from _titled("files", [Text(f"{folder}/verdict.json, timeline.json, streams.jsonl")])
+        yield from _titled("files", [_text(f"{folder}/verdict.json, timeline.json, streams.jsonl")])
     yield Text()
     style = _DECISION_STYLE[report.verdict.decision]
     title = f"exit code {report.verdict.exit_code}"
-    yield Panel(Text(report.verdict.sentence, style=style), box=ASCII2, border_style=style, subtitle=title)
+    yield Panel(_verdict(report.verdict, style), box=ASCII2, border_style=style, subtitle=title)
+
+
+def _verdict(verdict: Verdict, style: str) -> Group:
+    """The answer, and for a FAIL what most of its losses come from."""
+    parts = [_text(verdict.sentence, style)]
+    if verdict.decision is Decision.FAIL and verdict.causes:
+        largest, *others = verdict.causes
+        more = f" (and {len(others)} more above)" if others else ""
+        parts += [_text(f"cause: {largest.why}{more}")] * bool(largest.why)
+    return Group(*parts)
+
+
+def _text(words: str, style: str = "") -> Text:
+    return Text(_printable(words), style=style)
+
+
+def _printable(words: str) -> str:
+    """Servers' words must not steer a terminal, nor break a line."""
+    if words.isprintable():
+        return words
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
+        for each in words
+    )
 
 
 def _titled(title: str, parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
@@ -74,65 +109,110 @@ def _titled(title: str, parts: Iterable[RenderableType]) -> Iterator[RenderableT
 
 def _subject(report: Report) -> Iterator[Text]:
     subject = report.run.subject
-    yield Text(f"target    {subject.target}")
-    not_proven = f" ({subject.path_proves_not})" if subject.path_proves_not else ""
-    yield Text(f"path      {subject.path}{not_proven}")
+    yield _text(f"target    {subject.target}")
+    yield _text(f"path      {subject.path}")
+    if subject.path_proves_not:
+        yield _text(f"          {subject.path_proves_not}")
     if not report.run.watches_rollout:
-        yield Text("rollout   none was watched: these are the thresholds of a plain load alone")
+        yield _text("rollout   none was watched: these are the thresholds of a plain load alone")
         return
-    yield Text(f"rollout   {subject.namespace}/{subject.rollout}")
+    yield _text(f"rollout   {subject.namespace}/{subject.rollout}")
     for name, image in (("old", subject.old), ("new", subject.new)):
         if image is not None:
             images = ", ".join(f"{container}={tag}" for container, tag in image.images.items())
-            yield Text(f"{name}       {image.revision}  {images}")
+            yield _text(f"{name}       {image.revision}  {images}")
 
 
 def _grid(*columns: tuple[str, bool]) -> Table:
     """A table without lines; a column is its title with whether it holds numbers."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for title, is_number in columns:
-        table.add_column(title, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(_printable(title), justify="right" if is_number else "left", overflow="fold")
     return table
 
 
-def _timeline(report: Report) -> Table:
-    marks = report.run.timeline.marks
-    cutovers = report.run.timeline.cutovers
-    zero_ns = cutovers[0].at.seen_ns if cutovers else report.run.started_ns
-    since = "T8" if cutovers else "start"
-    table = _grid((f"s from {since}", True), ("mark", False), ("moment", False), ("source", False))
-    for mark in marks:
-        pod = f", {mark.pod}" if mark.pod else ""
-        code = f", exit {mark.exit_code}" if mark.exit_code is not None else ""
-        table.add_row(
+def _add(table: Table, *cells: str) -> None:
+    table.add_row(*(_text(cell) for cell in cells))
+
+
+def _timeline(run: Run) -> Table:
+    zero_ns, since = _zero(run)
+    table = _grid(
+        (f"s from {since}", True),
+        ("s earlier at most", True),
+        ("mark", False),
+        ("moment", False),
+        ("source", False),
+    )
+    shown: dict[tuple[MarkName, int], list[Mark]] = {}
+    for mark in run.timeline.marks:
+        shown.setdefault((mark.name, mark.cutover), []).append(mark)
+    for mark in run.timeline.marks:
+        alike = shown[mark.name, mark.cutover]
+        if len(alike) > PODS_SHOWN and mark not in (alike[0], alike[-1]):
+            continue
+        _add(
+            table,
             f"{(mark.seen_ns - zero_ns) / NS_PER_S:+.2f}",
+            f"{(mark.seen_ns - mark.not_before_ns) / NS_PER_S:.2f}",
             mark.name.value,
-            f"{MARK_WORDS[mark.name]}{pod}{code}",
+            MARK_WORDS[mark.name] + _about(mark, alike),
             mark.source,
         )
     return table
+
+
+def _zero(run: Run) -> tuple[int, str]:
+    """What instants are told from: the first cutover, without any the start."""
+    cutovers = run.timeline.cutovers
+    return (cutovers[0].at.seen_ns, "T8") if cutovers else (run.started_ns, "start")
+
+
+def _about(mark: Mark, alike: Sequence[Mark]) -> str:
+    """Which pod with its exit code; of many pods the first, and the last with the codes of all."""
+    if len(alike) <= PODS_SHOWN:
+        pod = f", {mark.pod}" if mark.pod and mark.pod not in mark.source else ""
+        return pod + (f", exit {mark.exit_code}" if mark.exit_code is not None else "")
+    if mark is alike[0]:
+        return f", first of {len(alike)}"
+    codes = Counter(each.exit_code for each in alike if each.exit_code is not None)
+    told = ", ".join(f"{code} ({count})" for code, count in sorted(codes.items()))
+    return f", last of {len(alike)}" + (f", exit codes {told}" if told else "")
 
 
 def _checks(checks: Iterable[Check]) -> Table:
     table = _grid(("", False), ("check", False), ("observed", False), ("limit", False))
     for check in checks:
         word, style = _STATUS_WORDS[check.status]
-        table.add_row(Text(word, style=style), check.name, check.observed, check.limit)
+        table.add_row(Text(word, style=style), check.name, _text(check.observed), _text(check.limit))
     return table
 
 
-def _doubts(checks: Iterable[Check]) -> Iterator[Text]:
+def _open_checks(checks: Iterable[Check]) -> Iterator[Text]:
+    """Why a check could not answer; checks with the same reason share a line."""
+    alike: dict[tuple[Status, str], list[str]] = {}
     for check in checks:
-        if check.status is not Status.PASS:
-            word, style = _STATUS_WORDS[check.status]
-            yield Text.assemble((word, style), f" {check.name}: {check.why}")
+        if check.status in (Status.INCONCLUSIVE, Status.NOT_EXAMINED):
+            alike.setdefault((check.status, check.why), []).append(check.name)
+    for (status, why), names in alike.items():
+        word, style = _STATUS_WORDS[status]
+        yield Text.assemble((word, style), _printable(f"  {', '.join(names)}: {why}"))
 
 
-def _causes(causes: Iterable[Cause]) -> Iterator[RenderableType]:
-    for cause in causes:
-        yield Text(f"- {cause.line}")
-        details = [f"seen: {'; '.join(cause.evidence)}"] * bool(cause.evidence) + [f"mend: {cause.mend}"]
-        yield from (Padding(Text(detail), (0, 0, 0, 2)) for detail in details)
+def _causes(causes: Sequence[Cause]) -> Iterator[RenderableType]:
+    """The largest groups of losses; those of one cause share its evidence and its mend."""
+    alike: dict[tuple[str, str], list[Cause]] = {}
+    for cause in causes[:CAUSES_SHOWN]:
+        alike.setdefault((cause.cause, cause.mend), []).append(cause)
+    for (_, mend), group in alike.items():
+        yield from (_text(f"- {cause.line}") for cause in group)
+        evidence = dict.fromkeys(words for cause in group for words in cause.evidence)
+        details = [*(f"seen: {words}" for words in evidence), f"mend: {mend}"]
+        yield from (Padding(_text(detail), (0, 0, 0, 2)) for detail in details)
+    left = causes[CAUSES_SHOWN:]
+    if left:
+        lost = sum(cause.streams for cause in left)
+        yield _text(f"- and {len(left)} smaller groups with {lost} streams: see verdict.json")
 
 
 def _cohorts(rows: Iterable[Row]) -> Table:
@@ -146,7 +226,7 @@ def _cohorts(rows: Iterable[Row]) -> Table:
     for row in rows:
         number = f" {row.cutover}" if row.cutover > 1 else ""
         counts = (str(row.outcomes[outcome]) for outcome in Outcome)
-        table.add_row(f"{row.cohort}{number}", row.lane, row.revision or "unknown", str(row.streams), *counts)
+        _add(table, f"{row.cohort}{number}", row.lane, row.revision or "unknown", str(row.streams), *counts)
     return table
 
 
@@ -164,16 +244,24 @@ _FIGURE_ROWS: tuple[tuple[str, str], ...] = (
 )
 
 
-def _figures(report: Report) -> Table:
-    groups = report.metrics.groups
-    names = (f"{group.lane} {group.revision or 'unknown'}" for group in groups)
-    table = _grid(("", False), ("main lane", True), *((name, True) for name in names))
-    every = [report.metrics.main, *(group.figures for group in groups)]
+def _figures(report: Report) -> Iterator[RenderableType]:
+    """The main lane as a whole, then lane and revision apart, a few columns at a time."""
+    columns = [("main lane", report.metrics.main)]
+    columns += [
+        (f"{group.lane} {group.revision or 'unknown'}", group.figures) for group in report.metrics.groups
+    ]
+    for first in range(0, len(columns), FIGURE_COLUMNS):
+        yield _figure_table(columns[first : first + FIGURE_COLUMNS], report.run)
+
+
+def _figure_table(columns: Sequence[tuple[str, Figures]], run: Run) -> Table:
+    table = _grid(("", False), *((name, True) for name, _ in columns))
+    every = [figures for _, figures in columns]
     for title, field in _FIGURE_ROWS:
-        table.add_row(title, *(_figure(field, getattr(figures, field)) for figures in every))
-    table.add_row("longest gap", *(_longest(figures, report) for figures in every))
-    table.add_row("HTTP status", *(_counts(figures.statuses) for figures in every))
-    table.add_row("endings", *(_counts(figures.endings) for figures in every))
+        _add(table, title, *(_figure(field, getattr(figures, field)) for figures in every))
+    _add(table, "longest gap", *(_longest(figures, run) for figures in every))
+    _add(table, "HTTP status", *(_counts(figures.statuses) for figures in every))
+    _add(table, "endings", *(_counts(figures.endings) for figures in every))
     return table
 
 
@@ -181,40 +269,42 @@ def _figure(field: str, value: float | None) -> str:
     if value is None:
         return "-"
     if field.endswith("_per_s"):
-        return f"{value:.1f}"
+        return f"{value:.1f}" if value < 100 else f"{value:.0f}"
     if field.endswith("_s"):
-        return f"{1000 * value:.1f} ms"
+        return f"{1000 * value:.1f} ms" if value < 1 else f"{value:.2f} s"
     return str(value) if isinstance(value, int) else percent(value)
 
 
-def _longest(figures: Figures, report: Report) -> str:
+def _longest(figures: Figures, run: Run) -> str:
     gap = figures.longest_gap
     if gap is None:
         return "-"
-    at_s = (gap.from_ns - report.run.started_ns) / NS_PER_S
+    zero_ns, since = _zero(run)
     sure = "" if gap.certain else "up to "
-    return f"{sure}{gap.length_s:.2f} s at {at_s:.1f} s"
+    return f"{sure}{gap.length_s:.2f} s at {since} {(gap.from_ns - zero_ns) / NS_PER_S:+.1f} s"
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return "\n".join(f"{name} {count}" for name, count in counts.items()) or "-"
+    return "\n".join(f"{name}: {count}" for name, count in counts.items()) or "-"
 
 
 def headroom_words(headroom: Headroom) -> str:
     """How long streams could still have been, in one or two sentences."""
+    proven = _proven(headroom)
     if headroom.budget_s is None:
-        budget = "how long a stream may live after the cutover is not known from the spec (measured only)"
-    else:
-        budget = f"a stream may live {headroom.budget_s:.1f} s after the cutover"
-    if headroom.proven_s is None:
-        return f"{budget}; no stream was proven to outlive it"
-    proven = f"the longest complete one lived {headroom.proven_s:.1f} s of it"
-    past = headroom.proven_past_sigterm_s
-    proven += f", {past:.1f} s past SIGTERM" if past is not None else ", none past SIGTERM"
+        return f"how long a stream may live after the cutover cannot be told from the spec; {proven}"
+    budget = f"by its spec a stream may live {headroom.budget_s:.1f} s after the cutover; {proven}"
     if headroom.left_s is None:
-        return f"{budget}; {proven}"
-    left = f"streams could have been {max(0.0, headroom.left_s):.1f} s longer"
-    return f"{budget}; {proven}; {left}"
+        return budget
+    return f"{budget}; streams could have been {max(0.0, headroom.left_s):.1f} s longer"
+
+
+def _proven(headroom: Headroom) -> str:
+    if headroom.proven_s is None:
+        return "no complete stream crossed it"
+    past_s = headroom.proven_past_sigterm_s
+    past = f"{past_s:.1f} s past SIGTERM" if past_s is not None else "none past SIGTERM"
+    return f"the longest complete one lived {headroom.proven_s:.1f} s, {past}"
 
 
 def _notes(report: Report) -> Iterator[str]:

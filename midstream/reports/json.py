@@ -1,5 +1,6 @@
 """The report as JSON: verdict.json, timeline.json, streams.jsonl."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -71,7 +72,7 @@ def timeline_json(report: Report) -> bytes:
 def stream_lines(report: Report) -> Iterator[bytes]:
     """One line a stream: its record with `outcome`, `cohorts`, `revision`, `wall` of its start."""
     for member in report.cohorts.members:
-        yield _ENCODER.encode(_stream(member, report.run)) + b"\n"
+        yield _encoded(_stream(member, report.run)) + b"\n"
 
 
 def wall_time(instant_ns: int, run: Run) -> str:
@@ -95,4 +96,12 @@ def _dated(record: msgspec.Struct, instant_ns: int, run: Run) -> dict[str, Any]:
 
 
 def _pretty(value: dict[str, Any]) -> bytes:
-    return msgspec.json.format(_ENCODER.encode(value), indent=2) + b"\n"
+    return msgspec.json.format(_encoded(value), indent=2) + b"\n"
+
+
+def _encoded(value: dict[str, Any]) -> bytes:
+    """A command line may hold bytes that are no UTF-8: each becomes a question mark, since JSON has none."""
+    try:
+        return _ENCODER.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode(errors="replace")

@@ -35,6 +35,7 @@ def open_results(
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
+        _refuse_in_the_way(root / LATEST)
         folder = _new_folder(root, now, suffix)
         _write_atomically(folder / "verdict.json", [b""])
         (folder / "verdict.json").unlink()
@@ -104,10 +105,14 @@ def _new_folder(root: Path, now: datetime, suffix: Callable[[], str]) -> Path:
     raise FileExistsError(f"{_TRIES} folders of {stamp} exist already")
 
 
-def _point(link: Path, target: str) -> None:
-    """Make `link` lead to `target` in one step: there is no moment without it."""
+def _refuse_in_the_way(link: Path) -> None:
+    """Before the run's own folder is made, so that nothing is left behind."""
     if link.exists() and not link.is_symlink():
         raise FileExistsError(f"{link} is no link: move it away")
+
+
+def _point(link: Path, target: str) -> None:
+    """Make `link` lead to `target` in one step: there is no moment without it."""
     beside = link.with_name(f".{link.name}-{target}")
     beside.symlink_to(target, target_is_directory=True)
     beside.replace(link)

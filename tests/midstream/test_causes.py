@@ -6,11 +6,12 @@ import pytest
 from msgspec import structs
 
 from midstream import causes, checks, cohorts, verdict
-from midstream.causes import ENDING_WORDS, UNEXPLAINED, find_causes
+from midstream.causes import ENDING_WORDS, UNEXPLAINED, Cause, find_causes
 from midstream.cohorts import read_cohorts
 from midstream.rollouts.timeline import MarkName, Timeline
 from midstream.run import Image, PreviewFinding, Run
 from midstream.streams.ending import Ending, Outcome
+from midstream.streams.record import Evidence
 from tests.midstream.builders import (
     BUDGET,
     NEW,
@@ -58,13 +59,17 @@ def refused(ending: Ending = Ending.CONNECT_REFUSED, **changes: Any) -> Run:
     return run((*streams(80), *streams(3, ending, at=102.0, lasts=0.1)), **changes)
 
 
+def found(judged: Run) -> tuple[Cause, ...]:
+    return find_causes(judged, read_cohorts(judged))
+
+
 def names(judged: Run) -> list[str]:
-    return [cause.cause for cause in find_causes(judged, read_cohorts(judged))]
+    return [cause.cause for cause in found(judged)]
 
 
 def test_the_line_says_which_streams_when_where_and_why():
     judged = lost(Ending.ABORTED, subject=BARE, budget=UNKNOWN_ENGINE)
-    (cause,) = find_causes(judged, read_cohorts(judged))
+    (cause,) = found(judged)
     assert cause.line == (
         "41 of 80 crossing streams aborted 0.4 s after SIGTERM on rev 7c9f (pod vllm-7c9f-x, exit 0): "
         "the engine runs without --shutdown-timeout"
@@ -192,7 +197,7 @@ def test_without_the_evidence_the_cause_is_unexplained(judged):
 
 def test_an_unfit_revision_is_a_cause_without_any_lost_stream():
     judged = run(preview=PreviewFinding(fit=False, streams=3, why="3 of 3 malformed"))
-    (cause,) = find_causes(judged, read_cohorts(judged))
+    (cause,) = found(judged)
     assert (cause.cause, cause.streams) == ("new_revision_unfit", 3)
     assert "3 of 3 malformed" in cause.line
     assert names(run(preview=PreviewFinding(fit=True))) == []
@@ -206,24 +211,110 @@ def test_two_causes_are_told_apart_the_larger_first():
 
 def test_an_unexplained_loss_still_says_when_it_was():
     judged = run((*streams(79), stream(Ending.RESET, lasts=8.0)))
-    (cause,) = find_causes(judged, read_cohorts(judged))
+    (cause,) = found(judged)
     assert cause.line == (
-        "1 of 80 crossing streams reset 3 s after the cutover on rev 7c9f: "
-        "unexplained: nothing in the evidence says why"
+        "1 of 80 crossing streams reset 3.0 s after the cutover on rev 7c9f: "
+        "unexplained, nothing in the evidence says why"
     )
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        pytest.param([T13 + 0.006], "within 0.1 s of SIGTERM", id="no finer than the mark is known"),
+        pytest.param([T13 + 0.4, T13 + 0.5, T13 + 0.9], "0.5 s after SIGTERM", id="close together"),
+        pytest.param([T13 + 0.2, T13 + 1.8], "0.2 to 1.8 s after SIGTERM", id="far apart"),
+    ],
+)
+def test_the_moment_is_told_as_finely_as_it_is_known(ends, words):
+    judged = run([*streams(79), *(stream(Ending.ENDED_EARLY, lasts=end - 95) for end in ends)])
+    (cause,) = found(judged)
+    assert f"ended early {words} on rev" in cause.line
+
+
+def test_a_vague_mark_is_told_as_vague_as_it_is():
+    (cause,) = found(lost(Ending.ENDED_EARLY, timeline=timeline(width=0.61)))
+    assert "within 0.7 s of SIGTERM" in cause.line
+
+
+@pytest.mark.parametrize(
+    ("judged", "words"),
+    [
+        pytest.param(
+            run([stream(Ending.RESET, at=at, lasts=5, revisions=(NEW,)) for at in (70, 130.5)]),
+            "2 of 2 steady streams reset from 25 s before to 36 s after the cutover on rev b2d4",
+            id="around the cutover",
+        ),
+        pytest.param(
+            run(streams(2, Ending.RESET, at=70, lasts=5)), "25 s before the cutover", id="before it"
+        ),
+        pytest.param(
+            plain([stream(Ending.RESET, at=70, lasts=5), stream(Ending.RESET, at=80, lasts=5)]),
+            "2 of 2 streams reset 15 to 25 s into the test",
+            id="a plain load",
+        ),
+    ],
+)
+def test_steady_losses_say_when_they_were(judged, words):
+    (cause,) = found(judged)
+    assert words in cause.line
+
+
+def test_losses_of_many_pods_are_one_line_however_far_apart_their_pods_ended():
+    """Each loss stands beside its own pod's SIGTERM; names beyond three are counted."""
+    line = timeline(without=[MarkName.T13])
+    pods = [f"vllm-7c9f-{number}" for number in range(7)]
+    marks = [mark(MarkName.T13, T13 + 3 * n, pod=pod, revision=OLD) for n, pod in enumerate(pods)]
+    records = [
+        stream(Ending.ENDED_EARLY, lasts=T13 + 3 * n + 0.5 - 95, id=f"{n}-{m}")
+        for n in range(7)
+        for m in range(3)
+    ]
+    judged = run([*streams(60), *records], timeline=structs.replace(line, marks=(*line.marks, *marks)))
+    (cause,) = found(judged)
+    assert cause.line == (
+        "21 of 81 crossing streams ended early 0.5 s after SIGTERM on rev 7c9f "
+        "(pod vllm-7c9f-0; pod vllm-7c9f-1; pod vllm-7c9f-2; 4 more): "
+        "the server ends its answers at SIGTERM instead of finishing them"
+    )
+    assert cause.evidence[1:] == (
+        "T13 of 7 pods (vllm-7c9f-0, vllm-7c9f-1, vllm-7c9f-2, 4 more): T12 + preStop 2 s "
+        "(lifecycle.preStop.sleep)",
+    )
+
+
+def test_errors_that_differ_in_a_number_only_are_told_once_and_long_ones_are_cut():
+    records = [
+        *(stream(Ending.RESET, evidence=Evidence(error=f"passed after {n} tokens")) for n in range(30)),
+        stream(Ending.RESET, evidence=Evidence(error="x" * 500)),
+        stream(Ending.RESET, evidence=Evidence(errno="ECONNRESET")),
+    ]
+    (cause,) = found(run(records))
+    assert cause.evidence == (
+        "The connection was reset within the body.",
+        "ECONNRESET",
+        "passed after 0 tokens",
+        "x" * 200 + "...",
+    )
+
+
+def test_an_unfit_revision_says_why_once():
+    (cause,) = found(run(preview=PreviewFinding(fit=False, streams=3, why="no such model")))
+    assert "no such model" in cause.line
+    assert not any("no such model" in words for words in (*cause.evidence, cause.mend))
 
 
 def test_two_pods_are_both_named():
     other = mark(MarkName.T13, T13, pod="vllm-7c9f-y", revision=OLD)
     line = timeline()
     judged = lost(Ending.ENDED_EARLY, timeline=timeline(marks=(*line.marks, other)))
-    (cause,) = find_causes(judged, read_cohorts(judged))
+    (cause,) = found(judged)
     assert "(pod vllm-7c9f-x, exit 0; pod vllm-7c9f-y)" in cause.line
 
 
 def test_pulses_are_called_pulses():
     judged = run((*streams(80), pulse(102, Ending.CONNECT_REFUSED)))
-    (cause,) = find_causes(judged, read_cohorts(judged))
+    (cause,) = found(judged)
     assert cause.line.startswith("1 of 1 new pulses refused 2.4 s after the cutover")
 
 

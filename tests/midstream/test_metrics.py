@@ -1,4 +1,8 @@
+from collections import Counter
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from midstream.cohorts import read_cohorts
@@ -7,7 +11,7 @@ from midstream.run import LateSpell
 from midstream.streams.ending import Ending
 from midstream.streams.gaps import bucket_of
 from midstream.streams.record import Gap, Lane
-from tests.midstream.builders import BUDGET, NEW, OLD, ns, plain, pulse, run, stream, streams, timeline
+from tests.midstream.builders import BUDGET, NEW, NS, OLD, ns, plain, pulse, run, stream, streams, timeline
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,21 @@ def test_itl_comes_from_the_merged_histograms():
     found = figures(records, plain(records))
     assert found.itl_p50_s == pytest.approx(0.05, rel=0.01)
     assert found.itl_p99_s == pytest.approx(0.5, rel=0.01)
+
+
+_GAPS_NS = st.lists(st.integers(min_value=1_000, max_value=ns(60)), min_size=1, max_size=60)
+
+
+@given(st.lists(_GAPS_NS, min_size=1, max_size=4))
+def test_itl_is_within_two_percent_of_the_exact_quantile(gaps_of_streams):
+    records = [
+        stream(gap_counts=Counter(bucket_of(gap) for gap in gaps), id=str(number))
+        for number, gaps in enumerate(gaps_of_streams)
+    ]
+    found = figures(records, plain(records))
+    ordered = sorted(gap / NS for gaps in gaps_of_streams for gap in gaps)
+    assert found.itl_p50_s == pytest.approx(quantile(ordered, 0.50), rel=0.02)
+    assert found.itl_p99_s == pytest.approx(quantile(ordered, 0.99), rel=0.02)
 
 
 def test_tokens_per_second_are_counted_by_the_tokens_own_time():

@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -11,7 +12,7 @@ from tests.midstream.builders import run
 from tests.midstream.reports.recorded import failed, passed, report_of
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
-is_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 
 def test_the_folder_is_named_by_utc_time_and_is_the_latest(tmp_path):
@@ -62,6 +63,12 @@ def _with_a_real_latest(place):
     return place
 
 
+def _with_a_file_as_latest(place):
+    place.mkdir()
+    (place / "latest").write_text("mine")
+    return place
+
+
 def _read_only(place):
     place.mkdir(mode=0o500)
     return place
@@ -69,13 +76,53 @@ def _read_only(place):
 
 @pytest.mark.parametrize(
     "made",
-    [_a_file, _below_a_file, _with_a_real_latest, pytest.param(_read_only, marks=is_root)],
-    ids=["a file", "below a file", "latest is a real folder", "read-only"],
+    [
+        _a_file,
+        _below_a_file,
+        _with_a_real_latest,
+        _with_a_file_as_latest,
+        pytest.param(_read_only, marks=not_as_root),
+    ],
+    ids=["a file", "below a file", "latest is a folder", "latest is a file", "read-only"],
 )
 def test_a_place_that_cannot_be_written_is_said_before_any_load(tmp_path, made):
     place = made(tmp_path / "place")
     with pytest.raises(ResultsError, match=r"cannot be written to .*--results DIR"):
         open_results(place, NOON)
+
+
+@pytest.mark.parametrize("made", [_with_a_real_latest, _with_a_file_as_latest], ids=["a folder", "a file"])
+def test_what_is_in_the_way_of_latest_is_named_and_left_alone(tmp_path, made):
+    place = made(tmp_path / "place")
+    with pytest.raises(ResultsError, match="latest is no link: move it away"):
+        open_results(place, NOON)
+    assert [path.name for path in place.iterdir()] == ["latest"]
+
+
+def test_a_link_that_leads_nowhere_is_replaced(tmp_path):
+    (tmp_path / "latest").symlink_to("gone")
+    folder = open_results(tmp_path, NOON)
+    assert (tmp_path / "latest").resolve() == folder
+
+
+def test_there_is_always_a_latest_while_runs_begin(tmp_path):
+    open_results(tmp_path, NOON)
+    over = threading.Event()
+    missing = []
+
+    def look():
+        while not over.is_set():
+            if not (tmp_path / "latest").is_dir():
+                missing.append(1)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for second in range(50):
+        open_results(tmp_path, NOON + timedelta(seconds=second))
+    over.set()
+    looking.join()
+    assert not missing
+    assert [path for path in tmp_path.iterdir() if path.is_symlink()] == [tmp_path / "latest"]
 
 
 def test_the_three_files_are_written_whole(tmp_path):
@@ -135,6 +182,17 @@ def test_a_link_in_its_place_is_replaced_and_never_followed(tmp_path):
     assert json.loads(path.read_text())["verdict"] == "PASS"
 
 
+def test_no_file_of_the_results_is_written_through_a_link(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    folder = open_results(tmp_path / "results", NOON)
+    for name in ("verdict.json", "timeline.json", "streams.jsonl"):
+        (folder / name).symlink_to(precious)
+    write_results(folder, report_of(passed()))
+    assert precious.read_text() == "mine"
+    assert not any(path.is_symlink() for path in folder.iterdir())
+
+
 def test_a_link_to_a_folder_is_replaced_too(tmp_path):
     path = tmp_path / "summary.json"
     (tmp_path / "folder").mkdir()
@@ -149,7 +207,7 @@ def test_a_link_to_a_folder_is_replaced_too(tmp_path):
         pytest.param(lambda place: (place / "summary.json").mkdir(parents=True), id="a folder in its place"),
         pytest.param(lambda place: place.write_text(""), id="its folder is a file"),
         pytest.param(lambda place: None, id="its folder is not there"),
-        pytest.param(lambda place: place.mkdir(mode=0o500), marks=is_root, id="its folder is read-only"),
+        pytest.param(lambda place: place.mkdir(mode=0o500), marks=not_as_root, id="its folder is read-only"),
     ],
 )
 def test_a_summary_that_cannot_be_written_is_a_reason_and_no_error(tmp_path, made):
