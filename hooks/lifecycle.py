@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ from hooks.progress import Progress
 from hooks.promotion import Promotion
 from hooks.session import Session, keep_session
 from hooks.tested import StartError, find_tested
+from midstream.rehearsal.launch import Rehearsal
 from midstream.reports.report import Report
 from midstream.reports.results import ResultsError, open_results
 from midstream.rollouts.timeline import Mark
@@ -29,6 +31,7 @@ from midstream.verdict import EXIT_CODES, EXIT_USAGE, Decision
 
 EXIT_UNKNOWN = EXIT_CODES[Decision.INCONCLUSIVE]
 NS_PER_S = 1_000_000_000
+REHEARSAL_LOOK_S = 0.5
 FINISH_LIMIT_S = 30.0  # for judging and writing, once the streams have ended
 
 
@@ -59,6 +62,7 @@ class Lifecycle:
         self._stopping = False
         self._stopped = Event()  # the streams have ended
         self._concluded = Event()
+        self._watch: gevent.Greenlet | None = None  # of the rehearsal, if there is one
         self._signals: list[object] = []
 
     def on_init(self, environment: Environment, **_: object) -> None:
@@ -126,6 +130,8 @@ class Lifecycle:
         if session.promotion is not None:
             session.promotion.stop()
         if session.tested.rehearsal is not None:
+            if self._watch is not None:
+                self._watch.kill()
             session.tested.rehearsal.stop()
 
     def on_quit(self, **_: object) -> None:
@@ -158,6 +164,8 @@ class Lifecycle:
             on_mark=lambda mark: _tell_mark(session.progress, mark),
         )
         session.promotion = promotion
+        if session.tested.rehearsal is not None:
+            self._watch = session.spawn("rehearsal", partial(_watch_rehearsal, session.tested.rehearsal))
         session.spawn("promotion", lambda: self._run_promotion(session, promotion))
 
     def _run_promotion(self, session: Session, promotion: Promotion) -> None:
@@ -221,6 +229,13 @@ class Lifecycle:
         environment = session.environment
         if number == signal.SIGINT:  # for SIGTERM Locust has a listener of its own, which fires `quitting`
             gevent.spawn(_leave, environment)
+
+
+def _watch_rehearsal(rehearsal: Rehearsal) -> None:
+    """A rehearsal that ends by itself has failed, which says nothing of what it rehearsed."""
+    while rehearsal.running:
+        gevent.sleep(REHEARSAL_LOOK_S)
+    raise StartError(f"it ended by itself. {rehearsal.log_tail()}")
 
 
 def _tell_mark(progress: Progress, mark: Mark) -> None:

@@ -18,17 +18,32 @@ from midstream.rollouts.preflight import subject_images
 from midstream.rollouts.timeline import Timeline
 from midstream.run import Run, ScriptEnd, State, Subject
 from midstream.streams.record import StreamRecord
-from midstream.verdict import Verdict, judge
+from midstream.verdict import Decision, Verdict, judge
 
 
 def conclude(session: Session) -> Report:
     """Judge the test and write its files; the console comes later, when Locust has printed its own tables."""
     run = gather(session)
-    verdict = judge(run)
-    session.verdict = verdict
-    report = read_report(run, verdict)
-    _write_files(session, report)
+    report = read_report(run, judge(run))
+    try:
+        write_results(session.folder, report)
+    except ResultsError as error:
+        report = msgspec.structs.replace(report, verdict=_unwritten(report.verdict, error))
+    session.verdict = report.verdict
+    why = write_summary(report)
+    if why:
+        session.progress.say(f"the summary file was not written: {why}")
     return report
+
+
+def _unwritten(verdict: Verdict, error: ResultsError) -> Verdict:
+    """A verdict that nobody can look into later is none, though what was found is still told."""
+    return msgspec.structs.replace(
+        verdict,
+        decision=Decision.INCONCLUSIVE,
+        sentence=f"INCONCLUSIVE: {error}. It would have been {verdict.sentence}",
+        reasons=(str(error), *verdict.reasons),
+    )
 
 
 def show(session: Session, report: Report) -> None:
@@ -107,14 +122,3 @@ def _subject(session: Session, timeline: Timeline) -> Subject:
     except ClusterError:
         return session.tested.subject  # the API server is away: the name of the revision is on the timeline
     return msgspec.structs.replace(session.tested.subject, new=new or None)
-
-
-def _write_files(session: Session, report: Report) -> None:
-    try:
-        write_results(session.folder, report)
-    except ResultsError as error:
-        session.progress.say(str(error))
-        session.verdict = Verdict(sentence=f"INCONCLUSIVE: {error}", reasons=(str(error),))
-    why = write_summary(report)
-    if why:
-        session.progress.say(f"the summary file was not written: {why}")
