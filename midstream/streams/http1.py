@@ -159,7 +159,7 @@ class ChunkedBody:
             return False
         self._trailer_bytes += len(line)
         self.complete = line == b"\r\n"
-        if not self.complete and not _FIELD.match(line.rstrip(b"\r\n")):
+        if not self.complete and not _FIELD.match(line.removesuffix(b"\n").removesuffix(b"\r")):
             self.fault = f"the trailer section holds {line[:40]!r}, not NAME: VALUE"
         return True
 

@@ -115,6 +115,7 @@ FAULTY = {
     "chunk longer than its size": (CHUNKED + b"1\r\nab\r\n", "chunk 1 of 1 bytes is followed by b'b"),
     "endless chunk size line": (CHUNKED + b"1;" + b"x" * 5000, "size line of chunk 1 is longer than 4096"),
     "endless header": (OK + b"X: " + b"x" * 70_000, "head is longer than 65536"),
+    "CR within a trailer": (CHUNKED + b"0\r\nX: \r\r\n\r\n", "trailer section holds b'X: "),
     "endless trailers": (CHUNKED + b"0\r\n" + b"X: y\r\n" * 12_000, "trailer section is longer"),
     "endless 1xx": (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20, "more than 16 responses of status 1xx"),
 }
