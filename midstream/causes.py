@@ -234,26 +234,28 @@ def _killed_in_grace(loss: _Loss, scene: _Scene) -> _Sighting | None:
     if loss.ending not in (Ending.TRUNCATED, Ending.RESET):
         return None
     asked = {mark.pod: mark for mark in _marks(loss, scene, MarkName.T12)}
-    ends = tuple(
-        mark
+    killed = {
+        asked[mark.pod]: mark
         for mark in _marks(loss, scene, MarkName.T14)
-        if _is_end(mark, loss) and _is_grace_kill(mark, asked.get(mark.pod), scene.run)
-    )
-    if not ends:
+        if mark.pod in asked
+        and _is_end(mark, loss)
+        and _is_grace_kill(mark, asked[mark.pod], loss, scene.run)
+    }
+    if not killed:
         return None
     budget = scene.run.budget
-    return _Sighting(
-        ends, words=() if budget is None else (f"terminationGracePeriodSeconds {budget.grace_s:g}",)
-    )
+    grace = () if budget is None else (f"terminationGracePeriodSeconds {budget.grace_s:g}",)
+    return _Sighting(tuple(killed), also=tuple(killed.values()), words=grace)
 
 
-def _is_grace_kill(end: Mark, asked: Mark | None, run: Run) -> bool:
-    if end.exit_code != SIGKILL_EXIT or end.reason == "OOMKilled" or asked is None:
+def _is_grace_kill(end: Mark, asked: Mark, loss: _Loss, run: Run) -> bool:
+    """The watch alone bounds T14 loosely: that the stream lived until the grace was over tells more."""
+    if end.exit_code != SIGKILL_EXIT or end.reason == "OOMKilled":
         return False
     if run.budget is None:
         return True
-    lived_ns = end.seen_ns - asked.not_before_ns
-    return lived_ns >= (run.budget.grace_s - KILL_SLACK_S) * NS_PER_S
+    over_ns = asked.not_before_ns + round((run.budget.grace_s - KILL_SLACK_S) * NS_PER_S)
+    return min(end.seen_ns, loss.failed_ns) >= over_ns
 
 
 def _is_end(end: Mark, loss: _Loss) -> bool:
@@ -392,8 +394,8 @@ def _subject(group: _Group, lost: int, scene: _Scene) -> str:
 
 _MARK_WORDS: dict[MarkName, str] = {
     MarkName.T8: "the cutover",
+    MarkName.T12: "the deletion of their pod was asked",
     MarkName.T13: "SIGTERM",
-    MarkName.T14: "the end of its pod was seen",
 }
 
 

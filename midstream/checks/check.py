@@ -76,10 +76,13 @@ def at_most(least: float, most: float, limit: float) -> Status:
 
 
 def percent(share: float) -> str:
-    """A share for people: "1.3 %"."""
-    return f"{100 * share:.3g} %"
+    """A share for people: "1.3 %"; what is not the whole is never told as the whole."""
+    words = f"{100 * share:.3g} %"
+    return "> 99.9 %" if share < 1 and words == "100 %" else words
 
 
 def seconds(length_ns: float) -> str:
-    """A duration for people: "0.42 s"."""
-    return f"{length_ns / NS_PER_S:.3g} s"
+    """A duration for people: "0.42 s", "11.5 s", "480 s"."""
+    length_s = length_ns / NS_PER_S
+    places = 2 if length_s < 10 else 1 if length_s < 100 else 0
+    return f"{round(length_s, places):g} s"

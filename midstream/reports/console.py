@@ -139,7 +139,7 @@ def _timeline(run: Run) -> Table:
     zero_ns, since = _zero(run)
     table = _grid(
         (f"s from {since}", True),
-        ("s earlier at most", True),
+        ("within s", True),
         ("mark", False),
         ("moment", False),
         ("source", False),
@@ -154,12 +154,16 @@ def _timeline(run: Run) -> Table:
         _add(
             table,
             f"{(mark.seen_ns - zero_ns) / NS_PER_S:+.2f}",
-            f"{(mark.seen_ns - mark.not_before_ns) / NS_PER_S:.2f}",
+            f"{(mark.seen_ns - mark.not_before_ns) / NS_PER_S:.2f}" if mark.name in _JUDGED_BY else "",
             mark.name.value,
             MARK_WORDS[mark.name] + _about(mark, alike),
             mark.source,
         )
     return table
+
+
+# The moments that tell the cohorts. They are looked at for their earliest instant too, the others are not.
+_JUDGED_BY = frozenset({MarkName.T8, MarkName.T12, MarkName.T13})
 
 
 def _zero(run: Run) -> tuple[int, str]:

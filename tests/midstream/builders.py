@@ -85,7 +85,12 @@ _SOURCES = {
 
 
 def timeline(
-    *, exit_code: int | None = 0, without: Iterable[MarkName] = (), width: float = 0.02, **changes: Any
+    *,
+    exit_code: int | None = 0,
+    without: Iterable[MarkName] = (),
+    width: float = 0.02,
+    end_width: float = 0.02,
+    **changes: Any,
 ) -> Timeline:
     at = mark(MarkName.T8, T8, width=width, revision=NEW)
     of_pod: dict[str, Any] = {"pod": POD, "revision": OLD}
@@ -94,7 +99,7 @@ def timeline(
         at,
         mark(MarkName.T12, T12, width=width, **of_pod),
         mark(MarkName.T13, T13, width=width, **of_pod),
-        mark(MarkName.T14, T14, exit_code=exit_code, **of_pod),
+        mark(MarkName.T14, T14, width=end_width, exit_code=exit_code, **of_pod),
     )
     line = Timeline(
         marks=tuple(each for each in marks if each.name not in set(without)),

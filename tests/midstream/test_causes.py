@@ -160,6 +160,14 @@ AT_137 = timeline(exit_code=137)
         pytest.param(killed(timeline=timeline(exit_code=None)), id="killed: exit code unknown"),
         pytest.param(killed(timeline=timeline(exit_code=0)), id="killed: the pod exited by itself"),
         pytest.param(
+            run(
+                (*streams(39), *streams(9, Ending.TRUNCATED, at=95.0, lasts=15.0)),
+                timeline=timeline(exit_code=137, end_width=30),
+                budget=structs.replace(BUDGET, grace_s=16),
+            ),
+            id="cut within the grace, while nothing bounds the end of the pod from below",
+        ),
+        pytest.param(
             killed(timeline=timeline(exit_code=137, without=[MarkName.T14])),
             id="killed: end of the pod not seen",
         ),
@@ -207,6 +215,21 @@ def test_an_unfit_revision_is_a_cause_without_any_lost_stream():
 def test_two_causes_are_told_apart_the_larger_first():
     both = (*lost(Ending.ENDED_EARLY).streams, *streams(3, Ending.CONNECT_REFUSED, at=102.0, lasts=0.1))
     assert names(run(both)) == ["no_drain", "refused_after_cutover"]
+
+
+def test_a_kill_is_set_beside_the_deletion_that_it_followed():
+    (cause,) = found(killed())
+    assert cause.line == (
+        "41 of 80 crossing streams truncated 16 s after the deletion of their pod was asked on rev 7c9f "
+        "(pod vllm-7c9f-x, exit 137): the grace period was over before the streams were, so SIGKILL "
+        "cut them off"
+    )
+    assert cause.evidence == (
+        "The connection closed within the body.",
+        "T12 of pod vllm-7c9f-x: watch",
+        "T14 of pod vllm-7c9f-x exit code 137: watch",
+        "terminationGracePeriodSeconds 16",
+    )
 
 
 def test_an_unexplained_loss_still_says_when_it_was():

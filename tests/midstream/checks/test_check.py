@@ -25,7 +25,23 @@ def test_a_figure_that_is_known_within_bounds(least, most, status):
     assert at_most(least, most, 2) is status
 
 
-def test_figures_in_words():
-    assert percent(0.0125) == "1.25 %"
-    assert percent(1) == "100 %"
-    assert seconds(1_234_000_000) == "1.23 s"
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0, "0 %"), (0.0125, "1.25 %"), (1, "100 %"), (0.99967, "> 99.9 %"), (0.999, "99.9 %"), (1.5, "150 %")],
+)
+def test_a_share_in_words(share, words):
+    assert percent(share) == words
+
+
+@pytest.mark.parametrize(
+    ("length_ns", "words"),
+    [
+        (0, "0 s"),
+        (7_800_000, "0.01 s"),
+        (1_234_000_000, "1.23 s"),
+        (11_460_000_000, "11.5 s"),
+        (480.4e9, "480 s"),
+    ],
+)
+def test_a_duration_in_words(length_ns, words):
+    assert seconds(length_ns) == words
