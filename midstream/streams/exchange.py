@@ -2,11 +2,12 @@
 
 from midstream.streams.deadlines import Deadlines
 from midstream.streams.ending import Ending
-from midstream.streams.http1 import Head, ResponseReader
+from midstream.streams.http1 import ChunkedBody, Head, ResponseReader
 from midstream.streams.openai import DONE, error_in_body, read_chunk
 from midstream.streams.record import Evidence, StreamRecord
 from midstream.streams.request import StreamRequest
-from midstream.streams.sse import Event, EventReader
+from midstream.streams.sse import EventReader
+from midstream.streams.straight import whole_event
 from midstream.streams.tally import Tally
 from midstream.streams.traits import Signs, Traits
 from midstream.streams.wholeness import ending_of_body, proven_damage, server_verdict
@@ -48,6 +49,7 @@ class Exchange:
         self._stale_retried = stale_retried
         self._reader = ResponseReader()
         self._events = EventReader()
+        self._straight: ChunkedBody | None = None  # set while the next read may be one event
         self._refusal: Ending | None = None
         self._refusal_body = b""
         self._connected_ns: int | None = None
@@ -78,10 +80,20 @@ class Exchange:
         """
         if self.ending is not None:
             return
-        body = self._reader.feed(data)
         self._last_bytes = (
             data[-LAST_BYTES:] if len(data) >= LAST_BYTES else (self._last_bytes + data)[-LAST_BYTES:]
         )
+        if self._straight is not None:
+            # Past the layers, where a read is one event: 7.5 -> 2.6 us each (this method alone, 2026-11-24).
+            event = whole_event(data)
+            if event:
+                self._straight.chunks += 1
+                self._read_data(event, stamp_ns if exact else not_before_ns, stamp_ns)
+                return
+        self._feed_layers(data, stamp_ns, not_before_ns, exact)
+
+    def _feed_layers(self, data: bytes, stamp_ns: int, not_before_ns: int, exact: bool) -> None:
+        body = self._reader.feed(data)
         if self.head is None and self._reader.head is not None:
             self._begin(self._reader.head, stamp_ns)
         if self._refusal is not None:
@@ -94,6 +106,8 @@ class Exchange:
             self._conclude(Ending.MALFORMED, stamp_ns, self._reader.fault)
         elif self._reader.complete:
             self._conclude_whole(stamp_ns)
+        else:
+            self._straight = self._between_events()
 
     def eof(self, at_ns: int) -> None:
         """The peer's FIN."""
@@ -251,32 +265,47 @@ class Exchange:
         dated_end = len(body) if exact and framing is not None and framing.settled else -1
         for event in self._events.feed(body):
             lo_ns = stamp_ns if event.end == dated_end else not_before_ns
-            self._read_event(event, lo_ns, stamp_ns)
+            if event.type != "error" or self._tally.done or event.data == DONE:
+                self._read_data(event.data, lo_ns, stamp_ns)
+            else:
+                self._read_error(event.data, stamp_ns)
             if self.ending is not None:
                 return
         if self._events.fault:
             self._conclude(Ending.MALFORMED, stamp_ns, self._events.fault)
 
-    def _read_event(self, event: Event, lo_ns: int, hi_ns: int) -> None:
+    def _read_data(self, data: bytes, lo_ns: int, hi_ns: int) -> None:
         if self._first_event_ns is None:
             self._first_event_ns = hi_ns
         tally = self._tally
         if tally.done:
-            self._conclude(Ending.MALFORMED, hi_ns, f"an event came after [DONE]: {event.data[:80]!r}")
-        elif event.data == DONE:
+            self._conclude(Ending.MALFORMED, hi_ns, f"an event came after [DONE]: {data[:80]!r}")
+            return
+        if data == DONE:
             tally.done = True
-        elif event.type == "error":
-            tally.error = error_in_body(event.data)
-        else:
-            try:
-                chunk = read_chunk(event.data)
-            except ValueError as error:
-                self._conclude(Ending.MALFORMED, hi_ns, str(error))
-                return
-            flowed = tally.first_token_ns is not None
-            tally.add(chunk, lo_ns, hi_ns)
-            if not flowed and tally.first_token_ns is not None:
-                self.phase += 1
+            return
+        try:
+            chunk = read_chunk(data)
+        except ValueError as error:
+            self._conclude(Ending.MALFORMED, hi_ns, str(error))
+            return
+        flowed = tally.first_token_ns is not None
+        tally.add(chunk, lo_ns, hi_ns)
+        if not flowed and tally.first_token_ns is not None:
+            self.phase += 1
+
+    def _read_error(self, data: bytes, at_ns: int) -> None:
+        """An event of type `error`, whose data need not be JSON."""
+        if self._first_event_ns is None:
+            self._first_event_ns = at_ns
+        self._tally.error = error_in_body(data)
+
+    def _between_events(self) -> ChunkedBody | None:
+        """The body, where the next read may be read straight: tokens flow, nothing is half read."""
+        body = self._reader.body
+        if self._tally.first_token_ns is None or not isinstance(body, ChunkedBody):
+            return None
+        return body if body.between_chunks and self._events.between_events else None
 
     # The end.
 

@@ -66,7 +66,7 @@ class ChunkedBody:
         self._at = 0
         self._left = 0  # bytes of the open chunk that have not come
         self._size = 0
-        self._chunks = 0
+        self.chunks = 0  # begun so far
         self._trailer_bytes = 0
         self._pieces: list[bytes] = []
         self._body_end = 0  # where the last body byte of this feed ended, its CRLF included
@@ -92,9 +92,14 @@ class ChunkedBody:
         if self._left:
             came = self._size - self._left
             return (
-                f"chunk {self._chunks} promised {self._size} bytes, {came} came before the connection closed"
+                f"chunk {self.chunks} promised {self._size} bytes, {came} came before the connection closed"
             )
-        return f"the connection closed after {self._chunks} chunks without the last one of size 0"
+        return f"the connection closed after {self.chunks} chunks without the last one of size 0"
+
+    @property
+    def between_chunks(self) -> bool:
+        """Whether the next byte is the first of a chunk's size line."""
+        return self._step == self._size_line and not self._data and not self.complete and not self.fault
 
     def _line(self, limit: int, what: str) -> bytes | None:
         """One line with its line end; None while it is not all there or too long."""
@@ -110,16 +115,16 @@ class ChunkedBody:
         return line
 
     def _size_line(self) -> bool:
-        line = self._line(CHUNK_LINE_LIMIT_BYTES, f"the size line of chunk {self._chunks + 1}")
+        line = self._line(CHUNK_LINE_LIMIT_BYTES, f"the size line of chunk {self.chunks + 1}")
         if line is None:
             return False
         match = _CHUNK_LINE.match(line)
         if match is None:
-            self.fault = f"chunk {self._chunks + 1} begins with {line[:40]!r}, not with a size in hexadecimal"
+            self.fault = f"chunk {self.chunks + 1} begins with {line[:40]!r}, not with a size in hexadecimal"
             return False
         self._size = self._left = int(match[1], 16)
         if self._size:
-            self._chunks += 1
+            self.chunks += 1
             self._step = self._chunk_data
         else:
             self._step = self._trailer_line
@@ -150,7 +155,7 @@ class ChunkedBody:
             if self._body_end == self._at:
                 self._body_end += 1
         elif end:
-            self.fault = f"chunk {self._chunks} of {self._size} bytes is followed by {end!r}, not by CR LF"
+            self.fault = f"chunk {self.chunks} of {self._size} bytes is followed by {end!r}, not by CR LF"
         return False
 
     def _trailer_line(self) -> bool:

@@ -15,7 +15,7 @@ class Usage(msgspec.Struct, gc=False):
     completion_tokens: int | None = None
 
 
-class Delta(msgspec.Struct):
+class Delta(msgspec.Struct, gc=False):
     """What chat adds in one event. Reasoning has two spellings in the field."""
 
     content: str | list[Any] | None = None
@@ -26,7 +26,7 @@ class Delta(msgspec.Struct):
     function_call: Any = None
 
 
-class Choice(msgspec.Struct):
+class Choice(msgspec.Struct, gc=False):
     """One choice of an event; gateways send some with an index alone (facts 2)."""
 
     index: int = 0
@@ -56,7 +56,7 @@ class Choice(msgspec.Struct):
         return self.text is None and self.delta is None and self.finish_reason is None
 
 
-class Chunk(msgspec.Struct):
+class Chunk(msgspec.Struct, gc=False):
     """The parts of an event that tell how a stream fares."""
 
     model: str | None = None

@@ -41,16 +41,15 @@ class EventReader:
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that this piece completes."""
-        if not self._at_start and not (self._after_cr or self._line_size or self._data or self._type):
-            # One event in one piece is how servers write: vLLM sends each as one chunk (facts 1).
-            last = len(piece) - 2
-            if piece[:6] == b"data: " and piece.find(b"\n") == last and piece[last:] == b"\n\n":
-                data = piece[6:-2]
-                if b"\r" not in data and last <= self._limit_bytes:
-                    return [Event("message", data, self._id_text(), last + 2)]
         if self._at_start:
             return self._feed_start(piece)
         return self._feed_lines(piece, 0)
+
+    @property
+    def between_events(self) -> bool:
+        """Whether the next byte begins an event's first line."""
+        begun = self._at_start or self._after_cr or self._line_size or self._data or self._type
+        return not begun and not self.fault
 
     def _feed_start(self, piece: bytes) -> list[Event]:
         """Read over one BOM, which may come in three pieces."""

@@ -90,13 +90,12 @@ class Tally:
     def add(self, chunk: Chunk, lo_ns: int, hi_ns: int) -> None:
         """One event that came within [lo_ns, hi_ns]."""
         label = chunk.model
-        if label and label != self.label:
+        if label != self.label and label:
             self.label = label
             if label not in self._labels:
                 self._labels.append(label)
-        error = chunk.error_text
-        if error is not None:
-            self.error = error
+        if chunk.error is not None or chunk.object == "error":
+            self.error = chunk.error_text
             return
         usage = chunk.usage.completion_tokens if chunk.usage is not None else None
         choices = chunk.choices or ()
@@ -105,11 +104,10 @@ class Tally:
             if not choices or choices[0].is_bare:  # a gateway sends a bare choice beside it (facts 2)
                 self._closing_usage = max(self._closing_usage, usage)
                 return
-        # Usage stands for a choice only where the event has no other (`chat-n2`).
-        own_usage = usage if len(choices) == 1 else None
-        tokens = 0
-        for choice in choices:
-            tokens += self._add_choice(choice, own_usage)
+        if len(choices) == 1:
+            tokens = self._add_choice(choices[0], usage)
+        else:  # usage stands for a choice only where the event has no other (`chat-n2`)
+            tokens = sum(self._add_choice(choice, None) for choice in choices)
         if tokens:
             self._date(tokens, lo_ns, hi_ns)
 
@@ -137,8 +135,10 @@ class Tally:
                 self._repeated = f"usage fell from {state.usage} to {usage} tokens"
             elif self._shows_ids and state.ids > usage:
                 self._repeated = f"{state.ids} token ids came where usage counts {usage}"
-        state.usage = max(state.usage, usage)
-        return max(0, new) if self._usage_is_continuous else 0
+        if new <= 0:
+            return 0
+        state.usage = usage
+        return new if self._usage_is_continuous else 0
 
     def _date(self, tokens: int, lo_ns: int, hi_ns: int) -> None:
         self._bearing_events += 1
