@@ -263,7 +263,10 @@ def _prepare(environment: Environment) -> Session:
         raise UsageError(str(error)) from error
     _hand_to_locust(parsed, settings)
     progress = Progress()
-    reactor = Reactor(settings.deadlines)
+    try:
+        reactor = Reactor(settings.deadlines, access=settings.access)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     tested = find_tested(settings, tuple(sys.argv), reactor, progress.say)
     progress.say(f"target {tested.subject.target} ({tested.subject.path}), model {tested.model}")
     return Session(

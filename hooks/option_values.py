@@ -4,6 +4,8 @@ import re
 import shlex
 from collections.abc import Callable
 
+from midstream.streams.access import Header, Resolve
+
 
 class BadValueError(ValueError):
     """The text cannot be read as what the option wants; the message says what to type."""
@@ -101,6 +103,22 @@ def assignment(value: str) -> tuple[str, str]:
     if not (name and equals and assigned):
         raise BadValueError("write NAME=VALUE")
     return name, assigned
+
+
+def resolve(value: str) -> Resolve:
+    """`HOST:PORT:ADDRESS`, as curl takes it."""
+    try:
+        return Resolve.parse(value)
+    except ValueError as error:
+        raise BadValueError(str(error)) from error
+
+
+def header(value: str) -> Header:
+    """`NAME: VALUE`."""
+    try:
+        return Header.parse(value)
+    except ValueError as error:
+        raise BadValueError(str(error)) from error
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

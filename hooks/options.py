@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,6 +13,7 @@ from hooks import option_values as values
 from hooks.layers import Given, Layer, Source, UsageError
 from midstream.promotion import Promoter
 from midstream.run import Limits
+from midstream.streams.access import Access, Header
 from midstream.streams.deadlines import Deadlines
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,8 @@ class Option(NamedTuple):
     group: str
     env: str = ""  # the seed's name, accepted beside MIDSTREAM_NAME
     repeatable: bool = False
+    is_switch: bool = False  # on the command line without a value
+    is_secret: bool = False  # its value is never shown
 
     @property
     def source(self) -> Source:
@@ -47,9 +50,10 @@ class Option(NamedTuple):
         return Source(self.name, self.name, flag, envs, self.repeatable)
 
 
-_LOCUST, _TARGET, _LOAD, _SCRIPT, _STREAM, _VERDICT, _REHEARSAL = (
+_LOCUST, _TARGET, _ACCESS, _LOAD, _SCRIPT, _STREAM, _VERDICT, _REHEARSAL = (
     "Locust's own",
     "what is tested",
+    "how the server is reached",
     "the load",
     "the promotion",
     "limits of one stream",
@@ -67,6 +71,37 @@ OPTIONS: tuple[Option, ...] = (
         "model", values.text, "the model to ask for (default: the first one served)", _TARGET, "MODEL_NAME"
     ),
     Option("api", values.one_of("completions", "chat"), "completions or chat (default completions)", _TARGET),
+    Option("cacert", values.text, "PEM file of the authorities to trust (default: the system's)", _ACCESS),
+    Option("cert", values.text, "PEM file of the client's certificate", _ACCESS),
+    Option("key", values.text, "PEM file of its key, where --cert does not hold it", _ACCESS),
+    Option(
+        "insecure",
+        values.yes_no,
+        "verify no certificate; the report says so",
+        _ACCESS,
+        is_switch=True,
+    ),
+    Option(
+        "header",
+        values.header,
+        "'NAME: VALUE' for every request, its value shown nowhere; may be given several times",
+        _ACCESS,
+        repeatable=True,
+        is_secret=True,
+    ),
+    Option(
+        "resolve",
+        values.resolve,
+        "HOST:PORT:ADDRESS, an address for a name; may be given several times",
+        _ACCESS,
+        repeatable=True,
+    ),
+    Option(
+        "api_key_env",
+        values.text,
+        "NAME of the environment variable that holds the API key, sent as Authorization: Bearer",
+        _ACCESS,
+    ),
     Option(
         "scenario",
         values.text,
@@ -272,6 +307,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     preview_host: str | None = None
     model: str | None = None
     api: str = "completions"
+    access: Access = Access()
+    headers: tuple[Header, ...] = ()
+    api_key_env: str | None = None
     scenario: Path = DEFAULT_SCENARIOS
     tokens: int | None = None
     stream_seconds: float | None = None
@@ -317,11 +355,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             dest=option.name,
             default=None,
             help=f"{option.help} [env {', '.join(option.source.envs)}]".replace("%", "%%"),
-            action="append" if option.repeatable else "store",
+            **_action(option),
         )
         # A group bypasses Locust's own add_argument, which sets these (argument_parser.py, 2.47).
         for flag in ("include_in_web_ui", "is_secret", "is_required", "is_multiple"):
             setattr(action, flag, False)
+
+
+def _action(option: Option) -> dict[str, Any]:
+    if option.is_switch:
+        return {"action": "store_const", "const": "yes"}
+    return {"action": "append" if option.repeatable else "store"}
 
 
 def read_settings(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
@@ -364,6 +408,8 @@ def _parse(name: str, given: Given) -> object:
         parsed = tuple(option.parse(text) for text in texts)
     except values.BadValueError as error:
         shown = given.where if "=" in given.where else f"{given.where} {' '.join(texts)!r}"
+        if option.is_secret:
+            shown = given.where.partition("=")[0]
         raise UsageError(f"{shown}: {error}") from error
     if option.repeatable:
         return parsed
@@ -404,6 +450,7 @@ _LIMIT_NAMES = {
     "max_ttft_p95": "max_ttft_p95_s",
     "max_gap": "max_gap_s",
 }
+_ACCESS_NAMES = {name: name for name in ("cacert", "cert", "key", "insecure", "resolve")}
 _DEADLINE_NAMES = {
     f"{phase}_limit": f"{phase}_s" for phase in ("connect", "headers", "first_token", "idle", "total")
 }
@@ -419,6 +466,7 @@ _RENAMED = {
     "quiet_limit": "quiet_limit_s",
     "run_time": "run_time_s",
     "rehearsal_fault": "faults",
+    "header": "headers",
 }
 _REHEARSAL_NAMES = {  # to the fields of RehearsalPlan
     "rehearsal_tokens_per_second": "tokens_per_second",
@@ -445,6 +493,7 @@ def _settings(mode: Mode, given: dict[str, object]) -> Settings:
     for name, table in (
         ("limits", _LIMIT_NAMES),
         ("deadlines", _DEADLINE_NAMES),
+        ("access", _ACCESS_NAMES),
         ("rehearsal", _REHEARSAL_NAMES),
     ):
         fields[name] = {to: given.pop(key) for key, to in table.items() if key in given}
@@ -467,6 +516,8 @@ _TRIGGER_NEEDS = {
 def _check_consistency(settings: Settings) -> None:
     if settings.faults and settings.mode is not Mode.REHEARSAL:
         raise UsageError("--rehearsal-fault is for the rehearsal only: leave --host and --rollout out")
+    if settings.access.insecure and settings.access.cacert is not None:
+        raise UsageError("--insecure and --cacert contradict each other: give one of them")
     if settings.mode is Mode.PLAIN:
         if settings.trigger not in (None, "none"):
             raise UsageError("--trigger needs a Rollout: add --rollout NAMESPACE/NAME")

@@ -1,7 +1,8 @@
 """What is tested, found and examined before any load: a rehearsal, a Rollout, or a server alone."""
 
+import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -28,6 +29,7 @@ from midstream.streams.traits import Traits, TraitsUnknownError
 from midstream.verdict import EXIT_USAGE
 
 REHEARSAL_MARK = "midstream-rehearsal"  # in the API server's /version: the one sign of a rehearsal
+NOT_VERIFIED = ", whose certificate was not verified (--insecure)"
 FALLBACK_TOKENS_PER_S = 20.0  # where a probe tells no pace: about reading speed
 
 
@@ -100,7 +102,8 @@ def _examine(
         rollout, rollout_path, preview_url = _find_rollout(settings, rehearsal)
         path = ServicePath(settings.host, "the URL given", "") if settings.host else rollout_path
         assert path is not None  # without a host there is a Rollout
-        target = Target.parse(path.url)
+        headers = request_headers(settings, os.environ)
+        target = Target.parse(path.url, headers)
         served = _choose_model(settings, served_models(reactor, target), rollout)
         probed = learn(reactor, target, _api(settings), served.name)
     except (ClusterError, NoPathError, ModelUnknownError, TraitsUnknownError, ValueError) as error:
@@ -112,11 +115,32 @@ def _examine(
         context_tokens=served.context_tokens,
         traits=probed.traits,
         probed_tokens_per_s=tokens_per_s(probed.record) or FALLBACK_TOKENS_PER_S,
-        subject=_subject(settings, command, target, path, rollout),
-        preview=Target.parse(preview_url) if preview_url else None,
+        subject=_subject(settings, without_secrets(command, headers.values()), target, path, rollout),
+        preview=Target.parse(preview_url, headers) if preview_url else None,
         rollout=rollout,
         rehearsal=rehearsal,
     )
+
+
+def request_headers(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """What every request carries: the headers given, with the API key; UsageError when there is no key."""
+    headers = dict(settings.headers)
+    name = settings.api_key_env
+    if name is not None:
+        key = environ.get(name, "").strip()
+        if not key:
+            raise UsageError(f"--api-key-env {name}: that variable is empty or not set: export {name}=KEY")
+        headers["Authorization"] = f"Bearer {key}"
+    return headers
+
+
+def without_secrets(command: Sequence[str], header_values: Iterable[str]) -> tuple[str, ...]:
+    """The command with the values of headers starred, wherever in it they stand."""
+    secrets = [part for value in header_values for part in (value, value.removeprefix("Bearer "))]
+    shown = list(command)
+    for secret in filter(None, secrets):
+        shown = [word.replace(secret, "***") for word in shown]
+    return tuple(shown)
 
 
 def _api(settings: Settings) -> Api:
@@ -199,7 +223,7 @@ def _subject(
     versions |= {"midstream": midstream.__version__, "python": platform.python_version()}
     common = Subject(
         target=target.url,
-        path=path.words,
+        path=path.words + (NOT_VERIFIED if settings.access.insecure else ""),
         path_proves_not=path.proves_not,
         versions=versions,
         command=command,

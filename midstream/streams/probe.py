@@ -17,6 +17,7 @@ from midstream.streams.traits import (
 )
 
 FIELD_REFUSALS = (400, 422)  # 422 is how servers with a schema check say it
+KEY_REFUSALS = (401, 403)
 _PROMPT = "Count slowly from one to one hundred."
 
 
@@ -90,6 +91,10 @@ def served_models(reactor: JsonSource, target: Target, timeout_s: float = 5.0) -
         raise ModelUnknownError(f"cannot ask {target.url}{path} for a model ({error}): {advice}") from error
     entries = document.get("data") if isinstance(document, dict) else None
     models = tuple(filter(None, map(_served, entries if isinstance(entries, list) else [])))
+    if status in KEY_REFUSALS:
+        raise ModelUnknownError(
+            f"{target.url}{path} answered {status}: give the server's key with --api-key-env NAME"
+        )
     if status != 200 or not models:
         raise ModelUnknownError(f"{target.url}{path} answered {status} and names no model: {advice}")
     return models

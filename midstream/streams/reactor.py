@@ -12,6 +12,7 @@ import ssl
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import gevent
@@ -21,6 +22,7 @@ import gevent.ssl
 import msgspec
 from gevent import monkey
 
+from midstream.streams.access import USUAL, Access
 from midstream.streams.clock import StampClock
 from midstream.streams.deadlines import Deadlines
 from midstream.streams.ending import Ending
@@ -46,7 +48,6 @@ _TIMESPEC = struct.Struct("qq")
 _ANCILLARY_BYTES = 64  # one timespec with its header: CMSG_SPACE(16) = 32
 # The kernel's own, also where Locust has let gevent patch the modules.
 _Socket: type[socket.socket] = monkey.get_original("socket", "socket")
-_SslContext: type[ssl.SSLContext] = monkey.get_original("ssl", "SSLContext")
 _getaddrinfo: Callable[..., list[Any]] = monkey.get_original("socket", "getaddrinfo")
 _epoll: Callable[[], Any] = monkey.get_original("select", "epoll")
 
@@ -201,8 +202,13 @@ class _Stream:
 class Reactor:
     """All streams of one process. Use it from greenlets of the thread that made it."""
 
-    def __init__(self, deadlines: Deadlines, worker: str = "local") -> None:
+    def __init__(self, deadlines: Deadlines, worker: str = "local", access: Access = USUAL) -> None:
+        """ValueError when a file of `access` cannot be used."""
         self._deadlines = deadlines
+        self._access = access
+        self._context: ssl.SSLContext | None = None
+        if access != USUAL:
+            self._tls_context()  # a file that is wrong is said now
         self._worker = worker
         self._hub: Any = gevent.get_hub()
         self._clock = StampClock(time.time_ns, time.monotonic_ns)
@@ -211,7 +217,6 @@ class Reactor:
         self._streams: dict[int, _Stream] = {}
         self._due: list[tuple[int, int]] = []  # (instant, number of a stream), a heap
         self._numbers = itertools.count()
-        self._context: ssl.SSLContext | None = None
         self._epoll = _epoll()
         # Without ref the loop may end while nothing but idle connections is left.
         self._watcher = self._hub.loop.io(self._epoll.fileno(), _READ_EVENT, ref=False)
@@ -324,12 +329,30 @@ class Reactor:
             ) from error
 
     def _dialled(self, target: Target) -> Any:  # noqa: ANN401 gevent's sockets have no types
-        sock = gevent.socket.create_connection((target.host, target.port))
+        sock = self._connected(target)
         if target.scheme == "http":
             return sock
         context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_default_certs()
-        return context.wrap_socket(sock, server_hostname=target.host)
+        _prepared(context, self._access)
+        try:
+            return context.wrap_socket(sock, server_hostname=target.host)
+        except ssl.SSLCertVerificationError as error:
+            sock.close()
+            raise ConnectionError(
+                f"its certificate does not verify, {error.verify_message}: "
+                "give its authority with --cacert FILE, or trust it blindly with --insecure"
+            ) from error
+        except BaseException:
+            sock.close()
+            raise
+
+    def _connected(self, target: Target) -> Any:  # noqa: ANN401 gevent's sockets have no types
+        """A socket to the first address that takes it; OSError of the last one."""
+        addresses = self._access.addresses(target.host, target.port) or (target.host,)
+        for address in addresses[:-1]:
+            with suppress(OSError):
+                return gevent.socket.create_connection((address, target.port))
+        return gevent.socket.create_connection((addresses[-1], target.port))
 
     # One stream, in its own greenlet.
 
@@ -371,10 +394,15 @@ class Reactor:
     def _resolved(self, stream: _Stream) -> list[tuple[Any, ...]]:
         """The addresses of the target; without any the stream is refused as name_unresolved."""
         target, limit_s = stream.target, self._deadlines.connect_s
-        if target.is_address:
-            return _getaddrinfo(
-                target.host, target.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-            )
+        given = self._access.addresses(target.host, target.port)
+        if given or target.is_address:
+            return [
+                found
+                for address in given or (target.host,)
+                for found in _getaddrinfo(
+                    address, target.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+                )
+            ]
         try:
             with gevent.Timeout(limit_s, TimeoutError(f"no answer within {limit_s} s")):
                 return list(gevent.socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
@@ -517,8 +545,9 @@ class Reactor:
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._context is None:
-            self._context = _SslContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificate with name
-            self._context.load_default_certs()
+            # Python's own recurses for ever on verify_mode once gevent has patched the module.
+            self._context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            _prepared(self._context, self._access)
             self._context.set_alpn_protocols(["http/1.1"])
         return self._context
 
@@ -689,6 +718,41 @@ def _wire(target: Target, request: StreamRequest, traits: Traits) -> bytes:
         own["Connection"] = "close"
     headers = target.request_headers(own)
     return request_bytes("POST", target.stream_path(request.api), headers, payload_of(request, traits))
+
+
+def _prepared(context: Any, access: Access) -> None:  # noqa: ANN401 gevent's have no types
+    """Give a client's context, which verifies certificate with name, what `access` says; ValueError."""
+    if access.insecure:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    elif access.cacert is None:
+        context.load_default_certs()
+    else:
+        try:
+            context.load_verify_locations(access.cacert)
+        except OSError as error:
+            raise ValueError(
+                f"--cacert {access.cacert}: {_file_fault(error)}: give a PEM file of authorities"
+            ) from error
+    if access.key is not None and access.cert is None:
+        raise ValueError("--key needs the certificate that it belongs to: add --cert FILE")
+    if access.cert is not None:
+        shown = f"--cert {access.cert}" + (f" --key {access.key}" if access.key else "")
+        try:
+            # An empty password, because OpenSSL would ask the terminal for that of an encrypted key.
+            context.load_cert_chain(access.cert, access.key, password="")
+        except OSError as error:
+            raise ValueError(
+                f"{shown}: {_file_fault(error)}: give the PEM file of a certificate, with that of its key "
+                "(not encrypted) as --key"
+            ) from error
+
+
+def _file_fault(error: OSError) -> str:
+    if not isinstance(error, ssl.SSLError):
+        return f"cannot be read ({error.strerror})"
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "the key does not match the certificate"
+    return "this is not what such a file holds"
 
 
 def _key(target: Target) -> tuple[str, str, int]:

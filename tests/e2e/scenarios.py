@@ -12,8 +12,10 @@ from pathlib import Path
 import yaml
 
 from midstream.rehearsal import faults
+from tests.e2e.keyed_server import behind_a_key
 from tests.e2e.locust_run import PROJECT, QUICK, Ended, LocustRun, Strike
 from tests.midstream.rehearsal.engine_process import engine
+from tests.midstream.streams.raw_server import RawServer
 
 HERE = Path(__file__).parent
 LOCUSTFILES_PAGE = PROJECT / "docs" / "Locustfiles.md"
@@ -54,6 +56,21 @@ def plain(
     return run
 
 
+API_KEY = "sk-none-shall-see"
+
+
+def with_a_key(folder: Path) -> Ended:
+    """A plain load on a server behind TLS, a path and a key, which only this command gets through."""
+    with RawServer(behind_a_key(API_KEY, "/team/llm")) as server:
+        return LocustRun(
+            arguments=(
+                *("--host", f"https://localhost:{server.port}/team/llm", "-t", "2s", "--insecure"),
+                *("--api-key-env", "LLM_KEY", "--header", f"X-Key: {API_KEY}", "--tokens", "16"),
+            ),
+            environ={"LLM_KEY": API_KEY},
+        ).run(folder)
+
+
 def from_the_page(folder: Path) -> Ended:
     """The code of docs/Locustfiles.md as a file outside the project, run as the page says."""
     (code,) = re.findall(r"^```python\n(.*?)^```", LOCUSTFILES_PAGE.read_text(), re.DOTALL | re.MULTILINE)
@@ -82,6 +99,7 @@ SCENARIOS: dict[str, Callable[[Path], Ended]] = {
     "failing-task": quick(locustfile=HERE / "failing_task.py").run,
     "plain": plain("-t", "4s", "--tokens", "60"),
     "own-locustfile": from_the_page,
+    "plain-with-a-key": with_a_key,
     "plain-chat": plain("-t", "2s", "--api", "chat", "--tokens", "20"),
     "plain-server-killed": plain("-t", "8s", "--tokens", "400", kill_engine_after_s=6.0),
     "plain-ctrl-c": plain("--tokens", "40", strikes=[Strike("streams open", INT)]),

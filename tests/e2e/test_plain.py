@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.e2e.scenarios import API_KEY
+
 
 @pytest.mark.whole_run("plain")
 def test_passes_on_the_thresholds_alone(ended):
@@ -17,6 +19,17 @@ def test_open_streams_finish_when_the_time_is_over(ended):
     assert {stream["ending"] for stream in ended.streams} == {"complete"}
     assert max(stream["tokens"] for stream in ended.streams) == 60
     assert ended.requests == len(ended.streams) >= 4
+
+
+@pytest.mark.whole_run("plain-with-a-key")
+def test_a_key_gets_through_and_is_written_nowhere(ended):
+    assert ended.exit_code == 0, ended.output
+    assert "--insecure" in ended.verdict["subject"]["path"]
+    assert API_KEY not in ended.output
+    assert ended.folder is not None
+    files = [file for file in ended.folder.rglob("*") if file.is_file()]
+    assert files
+    assert not [file for file in files if API_KEY.encode() in file.read_bytes()]
 
 
 @pytest.mark.whole_run("plain-chat")

@@ -36,6 +36,9 @@ TEXTS = {
     "set_env": "a=b",
     "rollout": "a/b",
     "require_drain": "yes",
+    "insecure": "yes",
+    "header": "X-Team: search",
+    "resolve": "llm.example:443:10.0.0.7",
 }
 
 
@@ -147,6 +150,11 @@ BAD = {
         "--set-image CONTAINER=IMAGE",
     ),
     "fault outside the rehearsal": (["--host", "http://a", "--rehearsal-fault", "x"], "rehearsal only"),
+    "verify by this, verify nothing": (
+        ["--host", "http://a", "--insecure", "--cacert", "ca.pem"],
+        "--insecure and --cacert",
+    ),
+    "a name for an address": (["--resolve", "a:443:b"], "--resolve.*HOST:PORT:ADDRESS"),
     "unknown trigger": (["--rollout", "a/b", "--trigger", "restart"], "set-image, set-model"),
 }
 
@@ -192,6 +200,7 @@ IN_WORDS = {
     *("rollout", "context", "preview_host", "model", "host"),
     *("scenario", "plan", "tokens", "stream_seconds", "users", "spawn_rate", "run_time"),
     *("trigger", "set_image", "set_model", "set_env", "set_args", "trigger_limit", "drain_limit"),
+    *("cacert", "cert", "key", "insecure", "header", "resolve", "api_key_env"),
     *("max_ttft_p95", "max_gap", "rehearsal_fault"),
 }
 
