@@ -13,6 +13,7 @@ from typing import Any
 import gevent
 import pytest
 
+from midstream.streams.access import Access, Resolve
 from midstream.streams.deadlines import Deadlines
 from midstream.streams.ending import Ending, Outcome
 from midstream.streams.probe import learn, served_models
@@ -737,3 +738,110 @@ def test_tls_records_are_followed_whatever_the_cut():
     assert not tls._ends_record(record[3:7])
     assert tls._ends_record(record[7:])
     assert [tls._ends_record(record[i : i + 1]) for i in range(10)] == [False] * 9 + [True]
+
+
+# How connections are made.
+
+
+def over_tls(access: Access, script: Callable[[Peer], None], host: str = "127.0.0.1") -> StreamRecord:
+    reactor = Reactor(PATIENT, access=access)
+    try:
+        with RawServer(script) as server:
+            return reactor.stream(Target.parse(f"https://{host}:{server.port}"), request(), VLLM)
+    finally:
+        reactor.close()
+
+
+def asking_for_a_certificate(script: Callable[[Peer], None]) -> Callable[[Peer], None]:
+    """The script behind TLS that lets in only who shows a certificate of the tests' authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / "server.pem")
+    context.load_verify_locations(TLS / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    def play(peer: Peer) -> None:
+        try:
+            peer.socket = context.wrap_socket(peer.socket, server_side=True)
+        except ssl.SSLError:
+            return
+        script(peer)
+
+    return play
+
+
+TRUSTED = {
+    "own authority": Access(cacert=TLS / "ca.pem"),
+    "nothing verified": Access(insecure=True),
+}
+
+
+@pytest.mark.parametrize("access", TRUSTED.values(), ids=TRUSTED)
+def test_a_company_authority(access):
+    assert over_tls(access, secured(answering(wire.whole(4)))).ending is Ending.COMPLETE
+
+
+def test_a_client_certificate_is_shown():
+    script = asking_for_a_certificate(answering(wire.whole(4)))
+    shown = Access(cacert=TLS / "ca.pem", cert=TLS / "server.pem")
+    assert over_tls(shown, script).ending is Ending.COMPLETE
+    assert over_tls(Access(cacert=TLS / "ca.pem"), script).ending is not Ending.COMPLETE
+
+
+BAD_ACCESS = {
+    "missing authority": (Access(cacert=TLS / "none.pem"), "--cacert .*none.pem: cannot be read"),
+    "authority of other bytes": (Access(cacert=TLS / "README.md"), "--cacert .*README.md"),
+    "certificate without its key": (Access(cert=TLS / "ca.pem"), "--cert .*ca.pem: .*--key"),
+    "missing key": (
+        Access(cert=TLS / "server.pem", key=TLS / "none.pem"),
+        "--key .*none.pem: cannot be read",
+    ),
+    "key without certificate": (Access(key=TLS / "server.pem"), "add --cert FILE"),
+    "key of another certificate": (
+        Access(cert=TLS / "ca.pem", key=TLS / "server.pem"),
+        "the key does not match the certificate",
+    ),
+}
+
+
+@pytest.mark.parametrize(("access", "words"), BAD_ACCESS.values(), ids=BAD_ACCESS)
+def test_a_file_that_cannot_be_used(access, words):
+    with pytest.raises(ValueError, match=words):
+        Reactor(PATIENT, access=access)
+
+
+def test_a_certificate_that_does_not_verify_names_the_options(reactor):
+    with (
+        RawServer(secured(answering())) as server,
+        pytest.raises(ConnectionError, match=r"--cacert FILE, .*--insecure"),
+    ):
+        reactor.get_json(Target.parse(f"https://127.0.0.1:{server.port}"), "/v1/models", 5.0)
+
+
+def test_addresses_given_for_a_name_are_tried_in_their_order():
+    models = (FIXTURES / "models.response.http").read_bytes()
+    with RawServer(lambda peer: answering(wire.whole(4) if peer.number == 0 else models)(peer)) as server:
+        name = "llm.invalid"  # RFC 2606: never resolves
+        given = tuple(Resolve(name, server.port, address) for address in ("127.0.0.9", "127.0.0.1"))
+        target = Target.parse(f"http://{name}:{server.port}")
+        reactor = Reactor(PATIENT, access=Access(resolve=given))
+        try:
+            record = reactor.stream(target, request(), VLLM)
+            assert served_models(reactor, target)[0].name == "rev-abc"
+        finally:
+            reactor.close()
+    assert (record.ending, record.peer) == (Ending.COMPLETE, f"127.0.0.1:{server.port}")
+
+
+def test_headers_with_a_path_prefix_are_sent(reactor):
+    seen: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        seen.append(peer.read_request())
+        peer.send(wire.whole(4))
+
+    with RawServer(script) as server:
+        target = Target.parse(f"{server.url}/team/llm", {"Authorization": "Bearer k3y"})
+        record = reactor.stream(target, request(), VLLM)
+    assert record.ending is Ending.COMPLETE
+    assert seen[0].startswith(b"POST /team/llm/v1/completions HTTP/1.1\r\n")
+    assert b"\r\nAuthorization: Bearer k3y\r\n" in seen[0]
