@@ -15,6 +15,7 @@ from gevent.event import Event
 from locust.env import Environment
 
 from hooks import verdict
+from hooks.api_key import keep_key_fresh
 from hooks.layers import UsageError
 from hooks.options import Mode, Settings, read_settings
 from hooks.progress import Progress
@@ -149,6 +150,11 @@ class Lifecycle:
     def _begin(self) -> None:
         session = self._need_session()
         session.spawn("lateness", session.lateness.run)
+        if session.settings.api_key_command is not None:
+            session.spawn(
+                "API key",
+                lambda: keep_key_fresh(session.settings, session.load.use_key, session.progress.say),
+            )
         rollout = session.tested.rollout
         if rollout is None:
             session.progress.say("plain load: no rollout is watched")

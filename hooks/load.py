@@ -50,6 +50,7 @@ class Load:
         self.pace = Pace(tested.probed_tokens_per_s)
         self.winding_down = False
         self._cut_asked = False
+        self._api_key: str | None = None  # another than the targets carry
         self.traits = tested.traits
         self.undisturbed = True  # until the promotion: what streams show then is how this server is
         self.settled = 0  # streams that ended and say something of the service
@@ -68,7 +69,7 @@ class Load:
         closed: list[StreamRecord] = []
         try:
             return self._reactor.stream(
-                self._tested.target,
+                self._with_key(self._tested.target),
                 request,
                 self.traits,
                 on_open=self.ledger.open,
@@ -80,7 +81,9 @@ class Load:
 
     def validate(self, target: Target, ask: Ask, tokens: int) -> StreamRecord:
         """One stream to a revision that serves nobody yet: its record is no part of the load's."""
-        return self._reactor.stream(target, self._request(ask, True, tokens, Lane.PULSE), self.traits)
+        return self._reactor.stream(
+            self._with_key(target), self._request(ask, True, tokens, Lane.PULSE), self.traits
+        )
 
     @property
     def failed(self) -> int:
@@ -121,6 +124,17 @@ class Load:
     def cut_soon(self) -> None:
         """Shorten a wind-down that is under way: what is still open is cut and counts as `cut`."""
         self._cut_asked = True
+
+    def use_key(self, key: str) -> None:
+        """Streams that begin from now on carry this API key."""
+        self._api_key = key
+
+    def _with_key(self, target: Target) -> Target:
+        return (
+            target
+            if self._api_key is None
+            else target.with_header("Authorization", f"Bearer {self._api_key}")
+        )
 
     def _book(self, record: StreamRecord) -> None:
         self.ledger.close(record)

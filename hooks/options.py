@@ -103,6 +103,13 @@ OPTIONS: tuple[Option, ...] = (
         _ACCESS,
     ),
     Option(
+        "api_key_command",
+        values.arguments,
+        "command that prints the API key; it is run again every 5 minutes",
+        _ACCESS,
+        is_secret=True,
+    ),
+    Option(
         "scenario",
         values.text,
         "YAML file with prompts, lengths and weights (default: config/scenarios/default.yaml)",
@@ -310,6 +317,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access: Access = Access()
     headers: tuple[Header, ...] = ()
     api_key_env: str | None = None
+    api_key_command: str | None = None
     scenario: Path = DEFAULT_SCENARIOS
     tokens: int | None = None
     stream_seconds: float | None = None
@@ -518,6 +526,8 @@ def _check_consistency(settings: Settings) -> None:
         raise UsageError("--rehearsal-fault is for the rehearsal only: leave --host and --rollout out")
     if settings.access.insecure and settings.access.cacert is not None:
         raise UsageError("--insecure and --cacert contradict each other: give one of them")
+    if settings.api_key_env is not None and settings.api_key_command is not None:
+        raise UsageError("--api-key-env and --api-key-command contradict each other: give one of them")
     if settings.mode is Mode.PLAIN:
         if settings.trigger not in (None, "none"):
             raise UsageError("--trigger needs a Rollout: add --rollout NAMESPACE/NAME")

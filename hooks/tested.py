@@ -9,6 +9,7 @@ from importlib.metadata import version
 import msgspec
 
 import midstream
+from hooks.api_key import read_key
 from hooks.layers import UsageError
 from hooks.options import Mode, Settings
 from midstream.lengths import tokens_per_s
@@ -125,11 +126,8 @@ def _examine(
 def request_headers(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """What every request carries: the headers given, with the API key; UsageError when there is no key."""
     headers = dict(settings.headers)
-    name = settings.api_key_env
-    if name is not None:
-        key = environ.get(name, "").strip()
-        if not key:
-            raise UsageError(f"--api-key-env {name}: that variable is empty or not set: export {name}=KEY")
+    key = read_key(settings, environ)
+    if key is not None:
         headers["Authorization"] = f"Bearer {key}"
     return headers
 

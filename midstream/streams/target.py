@@ -89,6 +89,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             merged[name.lower()] = (name, value)
         return list(merged.values())
 
+    def with_header(self, name: str, value: str) -> "Target":
+        """The same server, this header in the place of one of that name; ValueError."""
+        others = [header for header in self.headers if header[0].lower() != name.lower()]
+        return msgspec.structs.replace(self, headers=(*others, (name, _checked(name, value))))
+
     def __repr__(self) -> str:
         names = ", ".join(name for name, _ in self.headers)
         return f"Target({self.url}, headers: {names or 'none'})"

@@ -1,5 +1,7 @@
 """Streams of a real engine, and some that end as told: booked, told to Locust once each, wound down."""
 
+import dataclasses
+import re
 from typing import Any, cast
 
 import gevent
@@ -21,6 +23,7 @@ from midstream.streams.target import Target
 from midstream.streams.traits import Traits
 from tests.hooks.held_reactor import HeldReactor
 from tests.midstream.rehearsal.engine_process import engine
+from tests.midstream.streams.raw_server import RawServer
 
 ASK = Ask(scenario="test", prompt="Hello", tokens=40)
 TESTED = target_under_test.Tested(
@@ -97,6 +100,23 @@ def test_locusts_total_holds_the_streams_alone(load):
 def test_a_share_shortens_a_stream_and_the_context_bounds_it(load):
     assert load.hold(ASK, fresh=True, share=0.1).asked_tokens == 4
     assert load._tokens(Ask(scenario="test", prompt="x" * 20, tokens=500), None) == 200 - 20 - 64
+
+
+def test_streams_carry_the_key_in_use(lost):
+    seen: list[bytes] = []
+    reactor = Reactor(Deadlines())
+    with RawServer(lambda peer: seen.append(peer.read_request())) as server:
+        target = Target.parse(server.url, {"Authorization": "Bearer first"})
+        tested = dataclasses.replace(TESTED, target=target)
+        settings = Settings(mode=Mode.PLAIN, users=1, spawn_rate=1)
+        load = Load(Environment(), settings, tested, reactor, lost.append)
+        load.hold(ASK, fresh=True)
+        load.use_key("second")
+        load.hold(ASK, fresh=True)
+        load.validate(target, ASK, 4)
+    reactor.close()
+    keys = [re.findall(rb"\r\nAuthorization: Bearer (\w+)\r\n", request) for request in seen]
+    assert keys == [[b"first"], [b"second"], [b"second"]]
 
 
 def test_a_killed_greenlet_leaves_a_record_and_an_event(load, events):

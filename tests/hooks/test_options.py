@@ -200,7 +200,7 @@ IN_WORDS = {
     *("rollout", "context", "preview_host", "model", "host"),
     *("scenario", "plan", "tokens", "stream_seconds", "users", "spawn_rate", "run_time"),
     *("trigger", "set_image", "set_model", "set_env", "set_args", "trigger_limit", "drain_limit"),
-    *("cacert", "cert", "key", "insecure", "header", "resolve", "api_key_env"),
+    *("cacert", "cert", "key", "insecure", "header", "resolve", "api_key_env", "api_key_command"),
     *("max_ttft_p95", "max_gap", "rehearsal_fault"),
 }
 

@@ -166,6 +166,12 @@ def test_no_model_says_what_to_do(answer):
         served_models(Models(answer), TARGET)
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_wants_a_key_says_how_to_give_it(status):
+    with pytest.raises(ModelUnknownError, match=f"{status}.*--api-key-env NAME"):
+        served_models(Models((status, {"error": "who are you"})), TARGET)
+
+
 def test_unknown_traits_demand_nothing():
     assert Traits().missing != ()
     assert Traits().optional == frozenset(OPTIONAL_FIELDS)
