@@ -304,7 +304,7 @@ class Reactor:
         self._stamping.close()
 
     def get_json(self, target: Target, path: str, timeout_s: float) -> tuple[int, object]:
-        """Status with decoded body of one GET, such as of /v1/models.
+        """Status with decoded body of one GET, such as of /v1/models; None for an error's without JSON.
 
         OSError when no whole answer came within `timeout_s`, ValueError when it is not HTTP or JSON.
         """
@@ -324,6 +324,8 @@ class Reactor:
         try:
             return reader.head.status, msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if reader.head.status >= 400:  # gateways say it in HTML
+                return reader.head.status, None
             raise ValueError(
                 f"{target.url}{path} answered {reader.head.status} without JSON: {error}"
             ) from error

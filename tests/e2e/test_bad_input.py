@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.keyed_server import behind_a_key
 from tests.e2e.locust_run import LOCUSTFILE, clean_environment
+from tests.midstream.streams.raw_server import RawServer
 
 LIMIT_S = 20.0  # twice what is promised
 
@@ -49,6 +51,9 @@ BAD_ARGUMENTS = {
     "empty host": (["--host", ""], r"--host.*give the URL.*http://localhost:8000"),
     "host without scheme": (["--host", "127.0.0.1:8000"], r"type http\(s\)://"),
     "refused": (["--host", "http://127.0.0.1:1"], r"127\.0\.0\.1:1.*refused.*check the URL"),
+    "missing authority": (["--host", "https://a", "--cacert", "no.pem"], r"--cacert no\.pem: cannot be read"),
+    "key without certificate": (["--host", "https://a", "--key", "no.pem"], "add --cert FILE"),
+    "no key in the variable": (["--host", "http://127.0.0.1:1", "--api-key-env", "NONE"], "export NONE=KEY"),
     "results in a place that cannot be written": (["--results", "/proc/x"], "--results DIR"),
     "missing plan": (["--plan", "nowhere.yaml"], r"nowhere\.yaml.*No such file"),
     "rollout without a slash": (["--rollout", "vllm", "--trigger", "none"], "NAMESPACE/NAME"),
@@ -75,6 +80,18 @@ def test_no_target_inside_a_cluster(tmp_path):
 
 def test_a_host_that_does_not_answer(tmp_path, silent):
     assert "did not answer within 5" in refusal(tmp_path, "--host", silent)
+
+
+def test_a_certificate_that_nobody_vouches_for(tmp_path):
+    with RawServer(behind_a_key("key", "")) as server:
+        line = refusal(tmp_path, "--host", f"https://127.0.0.1:{server.port}")
+    assert re.search(r"does not verify.*--cacert FILE.*--insecure", line)
+
+
+def test_a_server_that_wants_a_key(tmp_path):
+    with RawServer(behind_a_key("key", "")) as server:
+        line = refusal(tmp_path, "--insecure", "--host", f"https://127.0.0.1:{server.port}")
+    assert re.search(r"answered 401.*--api-key-env NAME", line)
 
 
 BAD_FILES = {
