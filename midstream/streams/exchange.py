@@ -25,6 +25,36 @@ class Exchange:
     on CLOCK_MONOTONIC. `deadline` is the next limit, which moves with what came.
     """
 
+    __slots__ = (
+        "_asked",
+        "_attempt_ns",
+        "_connected_ns",
+        "_deadlines",
+        "_end_ns",
+        "_errno",
+        "_error",
+        "_events",
+        "_first_event_ns",
+        "_headers_ns",
+        "_last_bytes",
+        "_local",
+        "_peer",
+        "_reader",
+        "_refusal",
+        "_refusal_body",
+        "_stale_retried",
+        "_straight",
+        "_tally",
+        "_traits",
+        "_worker",
+        "ending",
+        "head",
+        "opened_ns",
+        "phase",
+        "request",
+        "sent_ns",
+    )
+
     def __init__(
         self,
         request: StreamRequest,

@@ -56,6 +56,22 @@ class Body(Protocol):
 class ChunkedBody:
     """Transfer-Encoding: chunked (RFC 9112 7.1), extensions and trailers read over."""
 
+    __slots__ = (
+        "_at",
+        "_body_end",
+        "_data",
+        "_left",
+        "_pieces",
+        "_size",
+        "_step",
+        "_trailer_bytes",
+        "chunks",
+        "complete",
+        "fault",
+        "rest",
+        "settled",
+    )
+
     def __init__(self) -> None:
         self.complete = False
         self.fault = ""

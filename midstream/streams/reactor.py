@@ -37,6 +37,8 @@ __all__ = ["Observed", "Reactor", "StreamRequest", "Target"]
 
 READ_BYTES = 65_536
 TICK_S = 0.05  # how late a limit may be noticed
+PACE_S = 0.001  # how long bytes may lie when many streams flow: the kernel has dated them
+PACED_STREAMS = 32  # with fewer open every wake-up is for its own sake
 DUE_READS = 256  # a late loop may find this many reads (16 MiB) in one socket before it judges a limit
 STAMP_SLACK_NS = 1_000_000  # a stamp further outside (last read, now] is not believed
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h; the same number is the control message's type
@@ -222,6 +224,7 @@ class Reactor:
         self._watcher = self._hub.loop.io(self._epoll.fileno(), _READ_EVENT, ref=False)
         self._watcher.start(self._drain)
         self._ticker = self._hub.loop.timer(TICK_S, TICK_S)
+        self._pacer = self._hub.loop.timer(PACE_S, PACE_S, ref=False)
         # The kernel stamps packets only while some socket asks for it, which takes effect with a delay.
         self._stamping = _Socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._stamping.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -297,7 +300,7 @@ class Reactor:
         self.cut_all()
         for connection in list(self._connections.values()):
             self._close(connection)
-        for watcher in (self._watcher, self._ticker):
+        for watcher in (self._watcher, self._ticker, self._pacer):
             watcher.stop()
             watcher.close()
         self._epoll.close()
@@ -501,24 +504,41 @@ class Reactor:
 
     # What the hub calls.
 
-    def _drain(self) -> int:
-        """One read or write for each socket that is ready; how many were."""
+    def _drain(self) -> None:
+        """One read or write for each socket that is ready."""
         ready = self._epoll.poll(0)
+        self._pace(len(ready))
         now_ns = time.monotonic_ns()
         stamps_hold = self._clock.refresh(now_ns)
         for fd, events in ready:
             connection = self._connections.get(fd)
             if connection is None:
                 continue
-            stream = connection.stream
             try:
-                if stream is not None and events & ~EPOLLIN and (connection.connecting or connection.out):
-                    self._on_writable(connection, stream)
-                if events & ~EPOLLOUT and not connection.connecting and fd in self._connections:
+                if events == EPOLLIN and not connection.connecting:
                     self._on_readable(connection, stamps_hold)
+                else:
+                    self._on_events(connection, events, stamps_hold)
             except Exception as error:  # noqa: BLE001 a fault of ours must not silence the other streams
                 self._fail(connection, error)
-        return len(ready)
+
+    def _pace(self, ready: int) -> None:
+        """While many streams flow, look every PACE_S instead of waking for each of them."""
+        # One wake-up for all that came within 1 ms: 23.4 -> 18.3 us per event (bench/sse_cpu.py, 2026-11-24).
+        if self._pacer.active:
+            if not ready or len(self._streams) < PACED_STREAMS:
+                self._pacer.stop()
+                self._watcher.start(self._drain)
+        elif ready and len(self._streams) >= PACED_STREAMS:
+            self._watcher.stop()
+            self._pacer.start(self._drain)
+
+    def _on_events(self, connection: _Connection, events: int, stamps_hold: bool) -> None:
+        stream = connection.stream
+        if stream is not None and events & ~EPOLLIN and (connection.connecting or connection.out):
+            self._on_writable(connection, stream)
+        if events & ~EPOLLOUT and not connection.connecting and connection.fd in self._connections:
+            self._on_readable(connection, stamps_hold)
 
     def _on_writable(self, connection: _Connection, stream: _Stream) -> None:
         if connection.connecting:
@@ -589,22 +609,11 @@ class Reactor:
         except BlockingIOError:
             return False
         except OSError as error:
-            if stream is None:
-                self._close(connection)
-            else:
-                self._lost(connection, stream, _symbol(error.errno or 0))
+            self._lost(connection, stream, _symbol(error.errno or 0))
             return True
-        if stream is None:  # closed by the peer, or bytes nobody asked for: no request may follow them
-            self._close(connection)
-        elif data:
-            self._received(connection, stream, data, ancillary, stamps_hold)
-        else:
+        if stream is None or not data:
             self._lost(connection, stream, "")
-        return True
-
-    def _received(
-        self, connection: _Connection, stream: _Stream, data: bytes, ancillary: list[Any], stamps_hold: bool
-    ) -> None:
+            return True
         now_ns = time.monotonic_ns()
         last_ns = connection.last_ns
         exact = stamps_hold and bool(ancillary)
@@ -620,13 +629,14 @@ class Reactor:
             data, ends_read = self._decrypted(connection, connection.tls, stream, data)
             exact = exact and ends_read
             if not data:
-                return
+                return True
         exchange = stream.exchange
         exchange.feed(data, stamp_ns, last_ns, exact)
         if exchange.ending is not None:
             self._leave(stream)
         elif exchange.phase != stream.phase:
             self._watch_limits(stream)
+        return True
 
     def _decrypted(
         self, connection: _Connection, tls: _Tls, stream: _Stream, data: bytes
@@ -649,8 +659,11 @@ class Reactor:
                 self._begin_send(connection, stream)
         return plain, ends_read
 
-    def _lost(self, connection: _Connection, stream: _Stream, symbol: str) -> None:
+    def _lost(self, connection: _Connection, stream: _Stream | None, symbol: str) -> None:
         """FIN or, with a symbol, a broken connection."""
+        if stream is None:  # closed by the peer, or bytes nobody asked for: no request may follow them
+            self._close(connection)
+            return
         exchange = stream.exchange
         if connection.reused and not exchange.began:
             stream.connection = connection.stream = None

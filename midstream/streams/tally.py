@@ -68,6 +68,27 @@ class Silences:
 class Tally:
     """Fed the chunks of one stream. `asked` is the number of tokens that the length contract fixed."""
 
+    __slots__ = (
+        "_asked",
+        "_bearing_events",
+        "_choices",
+        "_closing_usage",
+        "_labels",
+        "_repeated",
+        "_shows_ids",
+        "_usage_before_end",
+        "_usage_events",
+        "_usage_fell",
+        "_usage_is_continuous",
+        "done",
+        "error",
+        "first_token_ns",
+        "label",
+        "last_token_ns",
+        "silences",
+        "uncertain_tokens",
+    )
+
     def __init__(self, traits: Traits, asked: int | None) -> None:
         self.done = False
         self.error: str | None = None
