@@ -23,9 +23,9 @@ def test_many_streams_are_whole_and_so_is_a_lone_one_behind_them():
         if peer.number < PACED_STREAMS:
             all_asked.wait()
         peer.send(wire.HEAD)
-        for event in [*wire.tokens(4), wire.closing(4), "[DONE]"]:
+        for event in (*wire.tokens(4), wire.closing(4)):
             peer.send(wire.body([event]))
-        peer.send(wire.LAST_CHUNK)
+        peer.send(wire.body(["[DONE]"]) + wire.LAST_CHUNK)
 
     reactor = Reactor(PATIENT)
     with RawServer(together) as server:
