@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 REHEARSE_READY := $(VENV)/.runtime-installed
 TEST_READY := $(VENV)/.test-installed
 SECONDS ?= 60
+BENCH_READY := .venv-bench/.bench-installed
 FUZZED := $(patsubst %,tests/midstream/streams/test_%.py,http1 sse exchange)
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test fuzz lint types docs clean platform
+.PHONY: help rehearse test fuzz bench lint types docs clean platform
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,6 +23,9 @@ test: platform $(TEST_READY) lint types ## lint, types, all tests that need noth
 
 fuzz: platform $(TEST_READY) ## the properties of HTTP, SSE, streams with fresh examples, SECONDS=60
 	@$(BIN)/python -m pytest $(FUZZED) --fuzz-seconds $(SECONDS) $(ARGS)
+
+bench: platform $(BENCH_READY) ## CPU and time error beside other clients on one server, ARGS="--yardstick DIR"
+	@.venv-bench/bin/python bench/sse_cpu.py $(ARGS)
 
 lint: $(TEST_READY) ## style
 	@$(BIN)/ruff check .
@@ -50,4 +54,9 @@ $(REHEARSE_READY): requirements.txt constraints.txt
 
 $(TEST_READY): requirements-dev.txt $(REHEARSE_READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(BENCH_READY): requirements-bench.txt requirements.txt constraints.txt
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch $@
