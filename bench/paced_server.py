@@ -32,6 +32,8 @@ async def _answer(
         due = loop.time() + random.random() / rate
         for _ in range(tokens):
             await asyncio.sleep(due - loop.time())
+            if writer.is_closing():  # a client that has measured leaves in mid-stream
+                return
             writer.write(_chunk((EVENT % (f"{time.monotonic_ns():016d}", "null")).encode()))
             due += 1 / rate
         writer.write(_chunk((EVENT % ("", '"length"')).encode()) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
