@@ -22,7 +22,7 @@ from midstream.rollouts.client import Cluster, ClusterError
 from midstream.rollouts.path import NoPathError, ServicePath, find_path
 from midstream.rollouts.preflight import preflight, subject_images
 from midstream.run import Subject
-from midstream.streams.probe import ModelUnknownError, ServedModel, learn, served_models
+from midstream.streams.probe import JsonSource, ModelUnknownError, ServedModel, learn, served_models
 from midstream.streams.reactor import Reactor
 from midstream.streams.request import Api
 from midstream.streams.target import Target
@@ -105,7 +105,7 @@ def _examine(
         assert path is not None  # without a host there is a Rollout
         headers = request_headers(settings, os.environ)
         target = Target.parse(path.url, headers)
-        served = _choose_model(settings, served_models(reactor, target), rollout)
+        served = _choose_model(settings, _served(settings, reactor, target), rollout)
         probed = learn(reactor, target, _api(settings), served.name)
     except (ClusterError, NoPathError, ModelUnknownError, TraitsUnknownError, ValueError) as error:
         raise UsageError(str(error)) from error
@@ -196,6 +196,16 @@ def _preview_url(cluster: Cluster, namespace: str, service: str | None) -> str |
         return find_path(cluster, namespace, service).url
     except NoPathError:
         return None
+
+
+def _served(settings: Settings, reactor: JsonSource, target: Target) -> tuple[ServedModel, ...]:
+    """The server's models; none where it lists none but the command names one. It has to answer, though."""
+    try:
+        return served_models(reactor, target)
+    except ModelUnknownError as error:
+        if settings.model is None or isinstance(error.__cause__, OSError):
+            raise
+        return ()
 
 
 def _choose_model(

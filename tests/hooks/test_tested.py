@@ -1,43 +1,42 @@
-"""What requests carry beside their own, and that no secret of it is shown."""
-
-import re
+"""What is asked of a server before the load."""
 
 import pytest
 
-from hooks.layers import UsageError
-from hooks.options import read_settings
-from hooks.tested import request_headers, without_secrets
-from tests.hooks.command_line import parse
+from hooks.options import Mode, Settings
+from hooks.tested import _choose_model, _served
+from midstream.streams.probe import ModelUnknownError, ServedModel
+from midstream.streams.target import Target
 
-HOST = ("--host", "http://127.0.0.1:1")
-SECRET = "s3cr3t-k3y"
-
-
-def test_headers_with_the_key_of_a_variable():
-    settings = read_settings(parse(*HOST, "--header", "X-Team: search", "--api-key-env", "KEY"), {})
-    headers = request_headers(settings, {"KEY": f"{SECRET}\n"})
-    assert headers == {"X-Team": "search", "Authorization": f"Bearer {SECRET}"}
+TARGET = Target.parse("http://127.0.0.1:8000")
 
 
-def test_a_variable_without_a_key():
-    settings = read_settings(parse(*HOST, "--api-key-env", "KEY"), {})
-    with pytest.raises(UsageError, match="export KEY=KEY"):
-        request_headers(settings, {"KEY": " "})
+class Listing:
+    """A server's answer to /v1/models."""
+
+    def __init__(self, answer) -> None:
+        self.answer = answer
+
+    def get_json(self, target, path, timeout_s):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
 
-@pytest.mark.parametrize(
-    "command",
-    [("--header", f"X-Key: {SECRET}"), (f"--head=X-Key:{SECRET}",), ("--api-key-command", f"echo {SECRET}")],
-)
-def test_the_command_is_shown_without_secrets(command):
-    for value in (SECRET, f"Bearer {SECRET}"):
-        assert SECRET not in " ".join(without_secrets(("locust", *command), [value]))
+def settings(model: str | None) -> Settings:
+    return Settings(mode=Mode.PLAIN, users=1, spawn_rate=1, model=model)
 
 
-def test_a_header_is_secret_in_settings_and_refusals():
-    settings = read_settings(parse(*HOST, "--header", f"X-Key: {SECRET}"), {})
-    assert SECRET not in repr(settings)
-    for arguments, environ in ((("--header", SECRET), {}), ((), {"MIDSTREAM_HEADER": SECRET})):
-        with pytest.raises(UsageError, match=re.escape("NAME: VALUE")) as refused:
-            read_settings(parse(*HOST, *arguments), environ)
-        assert SECRET not in str(refused.value)
+def test_a_named_model_needs_no_list():
+    named = settings("m")
+    served = _served(named, Listing((404, None)), TARGET)
+    assert _choose_model(named, served, None) == ServedModel("m", None)
+
+
+def test_without_a_name_the_list_is_needed():
+    with pytest.raises(ModelUnknownError, match="--model"):
+        _served(settings(None), Listing((404, None)), TARGET)
+
+
+def test_a_server_that_does_not_answer_is_told_at_once():
+    with pytest.raises(ModelUnknownError, match="refused"):
+        _served(settings("m"), Listing(ConnectionRefusedError("refused")), TARGET)
