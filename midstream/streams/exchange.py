@@ -1,5 +1,7 @@
 """One response to one stream's request, from bytes with their instants to exactly one ending."""
 
+from typing import NamedTuple
+
 from midstream.streams.deadlines import Deadlines
 from midstream.streams.ending import Ending
 from midstream.streams.http1 import ChunkedBody, Head, ResponseReader
@@ -17,6 +19,14 @@ LAST_BYTES = 512
 REFUSAL_LIMIT_BYTES = 16_384  # an error's text stands at its begin; the rest is not worth reading
 
 
+class Observed(NamedTuple):
+    """One stream's record with what it showed, from which traits are learnt."""
+
+    record: StreamRecord
+    signs: Signs
+    body: bytes = b""  # without framing, where it was to be kept
+
+
 class Exchange:
     """One attempt at one stream; sans-IO.
 
@@ -28,6 +38,7 @@ class Exchange:
     __slots__ = (
         "_asked",
         "_attempt_ns",
+        "_body",
         "_connected_ns",
         "_deadlines",
         "_end_ns",
@@ -79,6 +90,7 @@ class Exchange:
         self._stale_retried = stale_retried
         self._reader = ResponseReader()
         self._events = EventReader()
+        self._body: list[bytes] | None = [] if request.keep_body else None
         self._straight: ChunkedBody | None = None  # set while the next read may be one event
         self._refusal: Ending | None = None
         self._refusal_body = b""
@@ -124,6 +136,8 @@ class Exchange:
 
     def _feed_layers(self, data: bytes, stamp_ns: int, not_before_ns: int, exact: bool) -> None:
         body = self._reader.feed(data)
+        if self._body is not None:
+            self._body.append(body)
         if self.head is None and self._reader.head is not None:
             self._begin(self._reader.head, stamp_ns)
         if self._refusal is not None:
@@ -233,6 +247,10 @@ class Exchange:
         """What the stream has shown until now."""
         return self._tally.signs(framed=self._reader.complete)
 
+    def observed(self) -> Observed:
+        """The record of a stream that has ended, with what it showed."""
+        return Observed(self.record(), self.signs, b"".join(self._body or ()))
+
     def record(self) -> StreamRecord:
         """The record of a stream that has ended."""
         if self.ending is None or self._end_ns is None:
@@ -333,7 +351,7 @@ class Exchange:
     def _between_events(self) -> ChunkedBody | None:
         """The body, where the next read may be read straight: tokens flow, nothing is half read."""
         body = self._reader.body
-        if self._tally.first_token_ns is None or not isinstance(body, ChunkedBody):
+        if self._body is not None or self._tally.first_token_ns is None or not isinstance(body, ChunkedBody):
             return None
         return body if body.between_chunks and self._events.between_events else None
 

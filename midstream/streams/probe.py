@@ -4,6 +4,7 @@ import time
 from typing import NamedTuple, Protocol
 
 from midstream.streams.ending import Ending, Outcome
+from midstream.streams.exchange import Observed
 from midstream.streams.record import Lane, StreamRecord
 from midstream.streams.request import Api, StreamRequest
 from midstream.streams.target import Target
@@ -35,7 +36,7 @@ class ServedModel(NamedTuple):
 class StreamSource(Protocol):
     """What learning needs of a reactor; the tests play a server without sockets."""
 
-    def observe(self, target: Target, request: StreamRequest, traits: Traits) -> tuple[StreamRecord, Signs]:
+    def observe(self, target: Target, request: StreamRequest, traits: Traits) -> Observed:
         """One stream with what it showed."""
 
 
@@ -124,7 +125,8 @@ def _probe(
         contract=True,
         scheduled_ns=now_ns,
     )
-    return reactor.observe(target, request, traits)
+    observed = reactor.observe(target, request, traits)
+    return observed.record, observed.signs
 
 
 def _with_dependants_dropped(optional: frozenset[str], field: str) -> frozenset[str]:

@@ -13,7 +13,7 @@ import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import gevent
 import gevent.event
@@ -26,12 +26,12 @@ from midstream.streams.access import USUAL, Access
 from midstream.streams.clock import StampClock
 from midstream.streams.deadlines import Deadlines
 from midstream.streams.ending import Ending
-from midstream.streams.exchange import NS_PER_S, Exchange
+from midstream.streams.exchange import NS_PER_S, Exchange, Observed
 from midstream.streams.http1 import ResponseReader, request_bytes
 from midstream.streams.record import Lane, StreamRecord
 from midstream.streams.request import StreamRequest, payload_of
 from midstream.streams.target import Target
-from midstream.streams.traits import Signs, Traits
+from midstream.streams.traits import Traits
 
 __all__ = ["Observed", "Reactor", "StreamRequest", "Target"]
 
@@ -63,13 +63,6 @@ CONNECT_ENDINGS: dict[int, Ending] = {
     errno.EHOSTDOWN: Ending.CONNECT_REFUSED,
     errno.ETIMEDOUT: Ending.CONNECT_TIMEOUT,
 }
-
-
-class Observed(NamedTuple):
-    """One stream's record with what it showed, from which traits are learnt."""
-
-    record: StreamRecord
-    signs: Signs
 
 
 class _Tls:
@@ -272,7 +265,7 @@ class Reactor:
             record = stream.exchange.record()
             if on_close is not None:
                 on_close(record)
-        return Observed(record, stream.exchange.signs)
+        return stream.exchange.observed()
 
     def cut_all(self) -> None:
         """Stop every open stream; each still yields its record."""

@@ -25,6 +25,7 @@ class StreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     contract: bool  # exactly that many tokens, so that a missing one shows
     scheduled_ns: int
+    keep_body: bool = False  # for a second reader, where there is one stream to look at
 
 
 def payload_of(request: StreamRequest, traits: Traits) -> bytes:

@@ -443,6 +443,13 @@ def test_an_event_whose_chunk_end_comes_later_is_dated_by_its_own_bytes():
     assert (exchange.record().first_token_ns, exchange.record().uncertain_tokens) == (100, 0)
 
 
+def test_a_body_is_kept_for_a_second_reader_only_where_asked():
+    events = [*FOUR, "[DONE]"]
+    for pieces in every_way(stream(*FOUR)):
+        assert feed(begun(keep_body=True), pieces).observed().body == sse_body(events)
+        assert feed(begun(), pieces).observed().body == b""
+
+
 def test_the_record_keeps_the_instants():
     record = feed(
         begun(), [wire.HEAD, wire.body(wire.tokens(4)), wire.body(["[DONE]"]), wire.LAST_CHUNK]

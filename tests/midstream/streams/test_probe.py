@@ -29,7 +29,7 @@ class Server:
         exchange.sent(2)
         feed(exchange, [self.answer(fields)])
         exchange.eof(10**6)
-        return exchange.record(), exchange.signs
+        return exchange.observed()
 
 
 def refusal(status: str, message: str) -> bytes:
