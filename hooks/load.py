@@ -14,11 +14,13 @@ from hooks.options import ROLLOUT_STREAM_SECONDS, Settings
 from hooks.tested import Tested
 from midstream.contract import is_early_stop, stops_early
 from midstream.lengths import Pace, longest, tokens_for
+from midstream.preview import ValidatedStream
 from midstream.scenarios import Ask
 from midstream.streams.ending import Outcome
 from midstream.streams.reactor import Reactor
 from midstream.streams.record import Lane, StreamRecord
 from midstream.streams.request import StreamRequest
+from midstream.streams.second_reader import disagreement
 from midstream.streams.target import Target
 
 POLL_S = 0.05
@@ -79,11 +81,12 @@ class Load:
             for record in closed:
                 self._book(record)
 
-    def validate(self, target: Target, ask: Ask, tokens: int) -> StreamRecord:
+    def validate(self, target: Target, ask: Ask, tokens: int) -> ValidatedStream:
         """One stream to a revision that serves nobody yet: its record is no part of the load's."""
-        return self._reactor.stream(
-            self._with_key(target), self._request(ask, True, tokens, Lane.PULSE), self.traits
-        )
+        request = msgspec.structs.replace(self._request(ask, True, tokens, Lane.PULSE), keep_body=True)
+        traits = self.traits
+        observed = self._reactor.observe(self._with_key(target), request, traits)
+        return ValidatedStream(observed.record, disagreement(observed, traits))
 
     @property
     def failed(self) -> int:

@@ -212,8 +212,8 @@ class Promotion:
                 gevent.spawn(self._load.validate, self._tested.preview, self._next_ask(), PREVIEW_TOKENS)
                 for _ in range(self._settings.preview_streams)
             ]
-            records = [stream.get() for stream in streams]
-            finding = read_preview(records, self._rollout.stable, last_try=last_try)
+            validated = [stream.get() for stream in streams]
+            finding = read_preview(validated, self._rollout.stable, last_try=last_try)
             if finding is None:
                 gevent.sleep(PREVIEW_PAUSE_S)
         self.preview = finding

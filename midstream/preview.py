@@ -1,6 +1,7 @@
 """Whether the new revision is fit to be promoted, by the streams that validated it."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from midstream.run import PreviewFinding
 from midstream.streams.ending import Ending, Outcome
@@ -13,15 +14,28 @@ _NOT_REACHED = frozenset(
 )
 
 
-def read_preview(records: Sequence[StreamRecord], stable: str, *, last_try: bool) -> PreviewFinding | None:
+class ValidatedStream(NamedTuple):
+    """One stream to the new revision, read by our reader and by a second one."""
+
+    record: StreamRecord
+    disagreement: str = ""  # between the two, in one sentence (streams/second_reader.py)
+
+
+def read_preview(streams: Sequence[ValidatedStream], stable: str, *, last_try: bool) -> PreviewFinding | None:
     """The finding of one round of streams; None: it says nothing yet, so try again.
 
-    What the revision answered itself is judged at once. Streams that did not reach it, that the stable
-    revision answered, or that failed by our own doing say nothing; on the last try that is the finding.
+    What the revision answered itself is judged at once; where the two readers disagree on that, it is in
+    doubt unless another stream failed to both. Streams that did not reach it, that the stable revision
+    answered, or that failed by our own doing say nothing; on the last try that is the finding.
     """
-    bad = next((record for record in records if _failed(record, last_try)), None)
+    records = [stream.record for stream in streams]
+    agreed = (stream.record for stream in streams if not stream.disagreement)
+    bad = next((record for record in agreed if _failed(record, last_try)), None)
     if bad is not None:
         return PreviewFinding(fit=False, streams=len(records), why=_why(bad))
+    doubt = next((stream.disagreement for stream in streams if stream.disagreement), "")
+    if doubt:
+        return PreviewFinding(fit=None, streams=len(records), why=doubt, in_doubt=True)
     silent = next((record for record in records if record.outcome is not Outcome.COMPLETE), None)
     elsewhere = any(stable in record.revisions for record in records)
     if silent is None and not elsewhere:

@@ -253,6 +253,8 @@ def _preview(at: _Tick) -> Move:
         return Ask(Action.VALIDATE_PREVIEW, "the new revision to stream well through the preview Service")
     if at.facts.preview.fit is False:
         return Stop(f"new revision unfit, not promoted: {at.facts.preview.why}")
+    if at.facts.preview.in_doubt:
+        return Stop(f"new revision in doubt, not promoted: {at.facts.preview.why}")
     return Go(State.PROMOTE)
 
 

@@ -79,9 +79,10 @@ class LedgerCount(msgspec.Struct, frozen=True, kw_only=True):
 class PreviewFinding(msgspec.Struct, frozen=True, kw_only=True):
     """What validating the new revision before its promotion showed."""
 
-    fit: bool | None  # None: the preview could not be reached, so nothing is known
+    fit: bool | None  # None: nothing is known of it
     streams: int = 0
     why: str = ""
+    in_doubt: bool = False  # streams came, but their two readers disagree on them
 
 
 class ScriptEnd(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,6 +51,11 @@ def is_unfit(run: Run) -> bool:
     return run.preview is not None and run.preview.fit is False
 
 
+def is_in_doubt(run: Run) -> bool:
+    """Whether the streams that validated the new revision could not be judged."""
+    return run.preview is not None and run.preview.in_doubt
+
+
 def no_cutover(run: Run, limit: str) -> Answer:
     """The answer of a question on the cutover when there was none."""
     if is_unfit(run):

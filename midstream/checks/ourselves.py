@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from midstream.checks.check import Answer, Status, is_unfit, percent, seconds
+from midstream.checks.check import Answer, Status, is_in_doubt, is_unfit, percent, seconds
 from midstream.checks.rates import Count, count_endings
 from midstream.cohorts import NS_PER_S, Cohorts
 from midstream.run import Run, State
@@ -23,6 +23,7 @@ _NEXT_STEP: dict[State, str] = {
     State.QUIET: "shorten the streams, or raise --quiet-limit",
     State.DONE: "run it again",
 }
+_LOOK_AT_PREVIEW = "look at one of its streams (python -m midstream smoke --rollout NAMESPACE/NAME --preview)"
 
 
 def script(run: Run, _: Cohorts) -> Answer:
@@ -38,7 +39,7 @@ def script(run: Run, _: Cohorts) -> Answer:
         return Answer(Status.NOT_EXAMINED, observed, limit, "an unfit revision is not promoted")
     next_step = "let the test run to its end (-t is only an upper limit)"
     if not end.interrupted:
-        next_step = _NEXT_STEP[end.state]
+        next_step = _LOOK_AT_PREVIEW if is_in_doubt(run) else _NEXT_STEP[end.state]
     reason = end.reason or "the test was stopped"
     return Answer(
         Status.INCONCLUSIVE, observed, limit, f"stopped in state {end.state}: {reason}. Next: {next_step}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from midstream.checks.check import Answer, Status, is_unfit, no_cutover, seconds
+from midstream.checks.check import Answer, Status, is_in_doubt, is_unfit, no_cutover, seconds
 from midstream.cohorts import NS_PER_S, Cohorts, pod_marks
 from midstream.rollouts.timeline import MarkName, WatchGap
 from midstream.run import Run
@@ -19,11 +19,14 @@ def preview(run: Run, _: Cohorts) -> Answer:
     if run.preview is None:
         return Answer(Status.NOT_EXAMINED, "not validated", limit, "the new revision was not validated")
     evidence = f"{run.preview.streams} streams through the preview Service"
+    promoted = "but promoted" if run.timeline.cutovers else "not promoted"
+    if is_in_doubt(run):
+        why = f"new revision in doubt, {promoted}: {run.preview.why}"
+        return Answer(Status.INCONCLUSIVE, "in doubt", limit, why, evidence)
     if run.preview.fit is None:
         return Answer(Status.NOT_EXAMINED, "not reached", limit, run.preview.why)
     if run.preview.fit:
         return Answer(Status.PASS, "fit", limit, "the new revision streamed well", evidence)
-    promoted = "but promoted" if run.timeline.cutovers else "not promoted"
     return Answer(Status.FAIL, "unfit", limit, f"new revision unfit, {promoted}: {run.preview.why}", evidence)
 
 

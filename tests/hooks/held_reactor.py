@@ -6,10 +6,11 @@ from collections.abc import Callable
 from gevent.event import AsyncResult
 
 from midstream.streams.ending import Ending
+from midstream.streams.exchange import Observed
 from midstream.streams.record import StreamRecord
 from midstream.streams.request import StreamRequest
 from midstream.streams.target import Target
-from midstream.streams.traits import Traits
+from midstream.streams.traits import Signs, Traits
 from tests.midstream.builders import stream
 
 
@@ -47,6 +48,9 @@ class HeldReactor:
             if on_close is not None:
                 on_close(record)
         return record
+
+    def observe(self, target: Target, request: StreamRequest, traits: Traits) -> Observed:
+        return Observed(self.stream(target, request, traits), Signs())
 
     def give_token(self, *requests: StreamRequest) -> None:
         self._with_token |= {request.id for request in requests}

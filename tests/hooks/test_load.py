@@ -9,6 +9,7 @@ import pytest
 from locust.env import Environment
 from locust.event import Events
 
+from hooks import load as of_load
 from hooks import tested as target_under_test
 from hooks.figure_rows import ROWS
 from hooks.load import Load, StreamNotCompleteError
@@ -17,8 +18,10 @@ from midstream.run import Subject
 from midstream.scenarios import Ask
 from midstream.streams.deadlines import Deadlines
 from midstream.streams.ending import Ending
+from midstream.streams.exchange import Observed
 from midstream.streams.probe import learn
 from midstream.streams.reactor import Reactor
+from midstream.streams.second_reader import disagreement
 from midstream.streams.target import Target
 from midstream.streams.traits import Traits
 from tests.hooks.held_reactor import HeldReactor
@@ -117,6 +120,20 @@ def test_streams_carry_the_key_in_use(lost):
     reactor.close()
     keys = [re.findall(rb"\r\nAuthorization: Bearer (\w+)\r\n", request) for request in seen]
     assert keys == [[b"first"], [b"second"], [b"second"]]
+
+
+def test_a_validating_stream_is_read_twice(load, monkeypatch):
+    read: list[bytes] = []
+
+    def second(observed: Observed, traits: Traits) -> str:
+        read.append(observed.body)
+        return disagreement(observed, traits)
+
+    monkeypatch.setattr(of_load, "disagreement", second)
+    validated = load.validate(load._tested.target, ASK, 4)
+    assert validated.record.ending is Ending.COMPLETE
+    assert validated.disagreement == ""
+    assert read[0].endswith(b"data: [DONE]\n\n")
 
 
 def test_a_killed_greenlet_leaves_a_record_and_an_event(load, events):
@@ -262,7 +279,8 @@ def test_a_validating_stream_is_in_no_book(begun, reactor):
     holder = gevent.spawn(load.validate, TESTED.target, ASK, 32)
     wait_for(lambda: reactor.asked)
     reactor.end(Ending.COMPLETE)
-    assert holder.get(timeout=20).asked_tokens == 32
+    record, disagreement = holder.get(timeout=20)
+    assert (record.asked_tokens, disagreement) == (32, "")
     assert load.ledger.count().opened == 0
     assert load.settled == 0
 

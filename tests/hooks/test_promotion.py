@@ -14,6 +14,7 @@ from hooks.ledger import Ledger
 from hooks.load import Load
 from hooks.options import Mode, Settings
 from hooks.promotion import Promotion
+from midstream.preview import ValidatedStream
 from midstream.promotion import Action, Promoter, Script
 from midstream.rollouts.budget import DrainBudget
 from midstream.rollouts.client import Cluster, UnreachableError
@@ -24,7 +25,6 @@ from midstream.rollouts.watcher import WATCHED_KINDS
 from midstream.run import Limits, State, Subject
 from midstream.scenarios import Ask, Scenario, Scenarios
 from midstream.streams.ending import Ending
-from midstream.streams.record import StreamRecord
 from midstream.streams.target import Target
 from midstream.streams.traits import Traits
 from tests.midstream.builders import stream
@@ -130,6 +130,7 @@ class StubLoad:
         self.rounds: list[list[Ending]] = []  # of validating streams, still to come
         self.validated = 0
         self.revision = NEW
+        self.disagreement = ""
 
     def flowing(self) -> int:
         return 2
@@ -138,13 +139,14 @@ class StubLoad:
         self.begun.append((count, seconds))
         return min(count, self.begins)
 
-    def validate(self, target: Target, ask: Ask, tokens: int) -> StreamRecord:
+    def validate(self, target: Target, ask: Ask, tokens: int) -> ValidatedStream:
         self.validated += 1
         endings = self.rounds[0] if self.rounds else [Ending.COMPLETE]
         ending = endings.pop()
         if self.rounds and not endings:
             self.rounds.pop(0)
-        return stream(ending, revisions=() if ending is Ending.CONNECT_REFUSED else (self.revision,))
+        revisions = () if ending is Ending.CONNECT_REFUSED else (self.revision,)
+        return ValidatedStream(stream(ending, revisions=revisions), self.disagreement)
 
 
 @pytest.fixture
@@ -368,6 +370,17 @@ def test_an_unfit_revision_is_never_promoted(world, load, promotion):
     assert script.end is not None
     assert "unfit" in script.end.reason
     assert "malformed" in script.end.reason
+    assert [name for name, _ in world.called] == ["same"]
+
+
+def test_a_revision_on_which_the_two_readers_disagree_is_never_promoted(world, load, promotion):
+    load.disagreement = "the two readers disagree: ours says complete, sseclient-py finds no [DONE]"
+    one = promotion()
+    script = run(one)
+    assert script.end is not None
+    assert script.end.reason == f"new revision in doubt, not promoted: {load.disagreement}"
+    assert one.preview is not None
+    assert (one.preview.fit, one.preview.in_doubt) == (None, True)
     assert [name for name, _ in world.called] == ["same"]
 
 

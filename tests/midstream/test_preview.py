@@ -2,15 +2,20 @@
 
 import pytest
 
-from midstream.preview import read_preview
+from midstream.preview import ValidatedStream, read_preview
 from midstream.streams.ending import Ending
 from tests.midstream.builders import stream
 
 STABLE, NEW = "5d8f", "7c9f"
+DISAGREEMENT = "the two readers disagree: ours says complete, sseclient-py finds no [DONE]"
 
 
 def streams(*endings, revision=NEW):
-    return [stream(ending, revisions=(revision,)) for ending in endings]
+    return [ValidatedStream(stream(ending, revisions=(revision,))) for ending in endings]
+
+
+def doubted(ending):
+    return ValidatedStream(stream(ending, revisions=(NEW,)), DISAGREEMENT)
 
 
 SAID_AT_ONCE = {
@@ -54,3 +59,28 @@ def test_a_reset_is_tried_again_then_unfit():
     finding = read_preview(records, STABLE, last_try=True)
     assert finding is not None
     assert finding.fit is False
+
+
+IN_DOUBT = {
+    "complete to ours alone": [doubted(Ending.COMPLETE)],
+    "lost to ours alone": [doubted(Ending.ENDED_EARLY)],
+    "one of two": [*streams(Ending.COMPLETE), doubted(Ending.COMPLETE)],
+    "beside one that was not reached": [*streams(Ending.CONNECT_REFUSED), doubted(Ending.COMPLETE)],
+}
+
+
+@pytest.mark.parametrize("last_try", [False, True])
+@pytest.mark.parametrize("validated", IN_DOUBT.values(), ids=IN_DOUBT)
+def test_where_the_two_readers_disagree_it_is_neither_fit_nor_unfit(validated, last_try):
+    finding = read_preview(validated, STABLE, last_try=last_try)
+    assert finding is not None
+    assert finding.fit is None
+    assert finding.in_doubt
+    assert finding.why == DISAGREEMENT
+
+
+def test_a_stream_that_failed_to_both_readers_is_unfit_beside_a_doubted_one():
+    finding = read_preview([doubted(Ending.COMPLETE), *streams(Ending.ABORTED)], STABLE, last_try=False)
+    assert finding is not None
+    assert finding.fit is False
+    assert not finding.in_doubt

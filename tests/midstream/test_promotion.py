@@ -166,6 +166,15 @@ STOPS = {
         facts(paused=True, preview=PreviewFinding(fit=False, why="garbage"), timeline=TRIGGERED),
         "new revision unfit, not promoted: garbage",
     ),
+    "in doubt": (
+        script(State.PREVIEW),
+        facts(
+            paused=True,
+            preview=PreviewFinding(fit=None, why="no [DONE]", in_doubt=True),
+            timeline=TRIGGERED,
+        ),
+        "new revision in doubt, not promoted: no [DONE]",
+    ),
     "the promotion was refused": (
         script(State.PROMOTE),
         facts(

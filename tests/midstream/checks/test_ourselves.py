@@ -58,6 +58,15 @@ def test_a_script_that_refused_an_unfit_revision_stopped_as_it_should():
     assert ask(script, preview=unfit, script=end).status is NOT_EXAMINED
 
 
+def test_a_script_that_left_a_doubtful_revision_says_how_to_look_at_it():
+    doubt = PreviewFinding(fit=None, why="the two readers disagree", in_doubt=True)
+    answer = ask(script, preview=doubt, script=ScriptEnd(state=State.PREVIEW, reason="in doubt"))
+    assert answer.status is INCONCLUSIVE
+    assert answer.why.endswith(
+        "Next: look at one of its streams (python -m midstream smoke --rollout NAMESPACE/NAME --preview)"
+    )
+
+
 @pytest.mark.parametrize(
     ("books", "status"),
     [

@@ -137,6 +137,7 @@ def test_a_failed_rollout_is_not_hidden_by_a_gap():
         pytest.param(PreviewFinding(fit=True, streams=3), PASS, id="fit"),
         pytest.param(PreviewFinding(fit=False, why="garbage"), FAIL, id="unfit"),
         pytest.param(PreviewFinding(fit=None, why="no route"), NOT_EXAMINED, id="not reached"),
+        pytest.param(PreviewFinding(fit=None, why="disagree", in_doubt=True), INCONCLUSIVE, id="in doubt"),
         pytest.param(None, NOT_EXAMINED, id="not validated"),
     ],
 )
