@@ -1,5 +1,6 @@
 """Every whole run that the tests look at, by name: how it is started, what is done to it."""
 
+import json
 import random
 import re
 import signal
@@ -14,6 +15,7 @@ import yaml
 from midstream.rehearsal import faults
 from tests.e2e.keyed_server import behind_a_key
 from tests.e2e.locust_run import PROJECT, QUICK, Ended, LocustRun, Strike
+from tests.e2e.wire_server import TURNS, EndingByTurns
 from tests.midstream.rehearsal.engine_process import engine
 from tests.midstream.streams.raw_server import RawServer
 
@@ -71,6 +73,25 @@ def with_a_key(folder: Path) -> Ended:
         ).run(folder)
 
 
+PLAYED = "played.json"
+
+
+def every_ending(folder: Path) -> Ended:
+    """A plain load on a server that ends each stream in another way; its own list is kept beside."""
+    script = EndingByTurns()
+    limits = ("--headers-limit", "2", "--first-token-limit", "2", "--idle-limit", "2", "--total-limit", "6")
+    users = str(len(TURNS))  # all turns are played at once
+    with RawServer(script) as server:
+        ended = LocustRun(
+            arguments=(
+                *("--host", server.url, "-t", "5s", "-u", users, "-r", users, "--tokens", "40"),
+                *limits,
+            )
+        ).run(folder)
+    (folder / PLAYED).write_text(json.dumps(script.played))
+    return ended
+
+
 def from_the_page(folder: Path) -> Ended:
     """The code of docs/Locustfiles.md as a file outside the project, run as the page says."""
     (code,) = re.findall(r"^```python\n(.*?)^```", LOCUSTFILES_PAGE.read_text(), re.DOTALL | re.MULTILINE)
@@ -98,6 +119,7 @@ SCENARIOS: dict[str, Callable[[Path], Ended]] = {
     "failing-watch": quick(locustfile=HERE / "failing_watch.py").run,
     "failing-task": quick(locustfile=HERE / "failing_task.py").run,
     "plain": plain("-t", "4s", "--tokens", "60"),
+    "every-ending": every_ending,
     "own-locustfile": from_the_page,
     "plain-with-a-key": with_a_key,
     "plain-chat": plain("-t", "2s", "--api", "chat", "--tokens", "20"),

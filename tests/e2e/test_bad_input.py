@@ -12,7 +12,9 @@ import pytest
 
 from tests.e2e.keyed_server import behind_a_key
 from tests.e2e.locust_run import LOCUSTFILE, clean_environment
-from tests.midstream.streams.raw_server import RawServer
+from tests.e2e.wire_server import TURNS, EndingByTurns
+from tests.midstream.streams import wire
+from tests.midstream.streams.raw_server import Peer, RawServer
 
 LIMIT_S = 20.0  # twice what is promised
 
@@ -50,6 +52,11 @@ BAD_ARGUMENTS = {
     "negative users": (["-u", "-5"], r"--users.*1 or more"),
     "empty host": (["--host", ""], r"--host.*give the URL.*http://localhost:8000"),
     "host without scheme": (["--host", "127.0.0.1:8000"], r"type http\(s\)://"),
+    "another scheme": (["--host", "ftp://127.0.0.1:21"], r"ftp://127.*type http\(s\)://"),
+    "a name without an address": (
+        ["--host", "http://llm.midstream.invalid"],
+        r"llm\.midstream\.invalid did not resolve.*check the URL",
+    ),
     "refused": (["--host", "http://127.0.0.1:1"], r"127\.0\.0\.1:1.*refused.*check the URL"),
     "missing authority": (["--host", "https://a", "--cacert", "no.pem"], r"--cacert no\.pem: cannot be read"),
     "key without certificate": (["--host", "https://a", "--key", "no.pem"], "add --cert FILE"),
@@ -92,6 +99,49 @@ def test_a_server_that_wants_a_key(tmp_path):
     with RawServer(behind_a_key("key", "")) as server:
         line = refusal(tmp_path, "--insecure", "--host", f"https://127.0.0.1:{server.port}")
     assert re.search(r"answered 401.*--api-key-env NAME", line)
+
+
+def no_tls(peer: Peer) -> None:
+    """What a server without TLS says to a handshake."""
+    peer.socket.recv(65_536)
+    peer.send(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+
+
+def test_https_at_a_port_of_plain_http(tmp_path):
+    with RawServer(no_tls) as server:
+        line = refusal(tmp_path, "--host", f"https://127.0.0.1:{server.port}")
+    assert re.search(r"TLS.*check the URL", line)
+
+
+def test_plain_http_at_a_port_of_tls(tmp_path):
+    with RawServer(behind_a_key("key", "")) as server:
+        line = refusal(tmp_path, "--host", server.url)
+    assert re.search(r"cannot ask http://127.*check the URL", line)
+
+
+NO_STREAMS = {
+    "JSON": (TURNS["JSON"].play, r"not_sse.*choices"),
+    "HTML": (TURNS["HTML"].play, r"not_sse.*Log in"),
+    "an error": (TURNS["503"].play, r"http_5xx.*503 Busy"),
+    "no sign of an end": (
+        lambda peer, asked: peer.send(wire.response(events_without_signs(asked))),
+        "no sign that a stream is complete",
+    ),
+    "a body that is cut": (TURNS["FIN within the body"].play, r"no sign.*truncated"),
+    "an event without end": (TURNS["an event without end"].play, r"no sign.*malformed"),
+}
+
+
+def events_without_signs(count: int) -> list[dict[str, object]]:
+    """Texts alone: neither ids nor usage, no finish_reason, no [DONE]."""
+    return [{"model": "rev-a", "choices": [{"index": 0, "text": "x"}]} for _ in range(count)]
+
+
+@pytest.mark.parametrize(("play", "words"), NO_STREAMS.values(), ids=NO_STREAMS)
+def test_a_server_whose_probe_is_no_whole_stream(tmp_path, play, words):
+    with RawServer(EndingByTurns(probe=play)) as server:
+        line = refusal(tmp_path, "--host", server.url)
+    assert re.search(words, line)
 
 
 BAD_FILES = {
