@@ -6,6 +6,8 @@ from midstream.streams.record import Gap, TokenSource
 from midstream.streams.traits import Signs, Traits, UsageShown
 
 LONGEST_GAPS = 3
+WORD_LIMIT = 256  # characters kept of a label or reason: more than any model's name (Kubernetes: 253)
+LABELS_KEPT = 16  # two are damage already; a record outlives its stream, so it must stay small
 
 
 class _ChoiceState:
@@ -112,8 +114,8 @@ class Tally:
         """One event that came within [lo_ns, hi_ns]."""
         label = chunk.model
         if label != self.label and label:
-            self.label = label
-            if label not in self._labels:
+            self.label = label = label[:WORD_LIMIT]
+            if label not in self._labels and len(self._labels) < LABELS_KEPT:
                 self._labels.append(label)
         if chunk.error is not None or chunk.object == "error":
             self.error = chunk.error_text
@@ -138,7 +140,7 @@ class Tally:
         if state is None:
             state = self._choices[choice.index] = _ChoiceState()
         if choice.finish_reason is not None:
-            state.finish_reason = choice.finish_reason
+            state.finish_reason = choice.finish_reason[:WORD_LIMIT]
         ids = len(choice.token_ids) if choice.token_ids else 0
         state.ids += ids
         by_usage = self._add_usage(state, usage) if usage is not None else 0

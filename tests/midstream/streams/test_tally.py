@@ -128,3 +128,14 @@ def test_one_late_read_does_not_hide_the_certain_gaps():
     gaps = [(gap.start_ns, gap.end_ns, gap.certain) for gap in silences.longest()]
     assert gaps == [(160, 900, False), (130, 160, True), (110, 130, True)]
     assert sum(silences.counts.values()) == 3
+
+
+def test_what_a_server_calls_things_stays_small():
+    """A record outlives its stream, so no word of a server may fill memory."""
+    tally = Tally(Traits(), None)
+    for number in range(1, 1001):
+        event = wire.token(number, model=f"{number}" + "m" * 10_000, finish="f" * 10_000)
+        tally.add(read_chunk(json.dumps(event).encode()), number, number)
+    signs = tally.signs(framed=True)
+    assert 1 < len(signs.labels) <= 16
+    assert all(len(words) <= 256 for words in (*signs.labels, signs.finish_reason or "", tally.label))
