@@ -6,6 +6,7 @@ import msgspec
 
 from midstream.rollouts.budget import DrainBudget
 from midstream.rollouts.timeline import Timeline
+from midstream.streams.clock import Clocks
 from midstream.streams.deadlines import Deadlines
 from midstream.streams.record import StreamRecord
 
@@ -96,6 +97,9 @@ class ScriptEnd(msgspec.Struct, frozen=True, kw_only=True):
     crash: str = ""  # a part of ours failed; the exception in one line
 
 
+UNNOTED_DELAY_NS = 100_000_000  # our loop can be late by so much before it makes a spell
+
+
 class LateSpell(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch in which our own loop was late, by how much."""
 
@@ -126,5 +130,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     preview: PreviewFinding | None = None
     baseline_ns: tuple[int, int] | None = None  # from every user having a stream to the trigger
     late: tuple[LateSpell, ...] = ()  # in order of time, none overlaps another
+    clocks: Clocks = Clocks()  # what dated the streams' bytes
     traits_missing: tuple[str, ...] = ()  # what the server does not show, hence is not demanded
     notes: tuple[str, ...] = ()

@@ -3,8 +3,10 @@
 from bisect import bisect_right
 from itertools import islice, takewhile
 
+from midstream.checks.check import percent
 from midstream.cohorts import NS_PER_S
 from midstream.run import Run
+from midstream.streams.clock import Clocks
 from midstream.streams.ending import Ending
 from midstream.streams.record import StreamRecord
 
@@ -29,6 +31,17 @@ def own_delay_ns(run: Run, from_ns: int, to_ns: int) -> int:
     first = bisect_right(run.late, from_ns, key=lambda spell: spell.to_ns)
     met = takewhile(lambda spell: spell.from_ns < to_ns, islice(run.late, first, None))
     return sum(min(spell.to_ns, to_ns) - max(spell.from_ns, from_ns) for spell in met)
+
+
+def dated_by(clocks: Clocks) -> str:
+    """What the times of tokens rest on, in words."""
+    if not clocks.reads:
+        return "no read was dated"
+    if not clocks.undated_reads:
+        return "kernel stamps"
+    if clocks.undated_reads == clocks.reads:
+        return "user-space stamps"
+    return f"kernel stamps, {percent(clocks.undated_share)} of the reads by user-space stamps"
 
 
 def last_wait_ns(stream: StreamRecord) -> int:

@@ -3,15 +3,19 @@
 import math
 
 from midstream.checks.check import Answer, Status, at_most, nothing_finished, seconds
-from midstream.checks.doubt import is_doubtful, own_delay_ns
+from midstream.checks.doubt import dated_by, is_doubtful, own_delay_ns
 from midstream.cohorts import NS_PER_S, Cohorts
-from midstream.run import Run
+from midstream.run import UNNOTED_DELAY_NS, Run
 from midstream.streams.ending import Outcome
 from midstream.streams.record import Gap, Lane, StreamRecord
 
+_TOO_SLOW = "the load generator read too late to be sure; give it more CPU, or lower -u"
+_NO_STAMPS = "the kernel dated too few reads to be sure; run it on Linux, where sockets can be stamped"
+_STEPPED = "the wall clock was set during the test, which may have moved any stamp; run it again"
+
 
 def ttft_p95(run: Run, _: Cohorts) -> Answer:
-    """95th percentile of TTFT on the main lane, by nearest rank.
+    """95th percentile of TTFT (first token - sent) on the main lane, by nearest rank.
 
     A stream that never got a first token was slower than any limit: left out, it would make the figure
     better. Those that we ended ourselves count only when they had one. What we may have read late counts
@@ -19,21 +23,21 @@ def ttft_p95(run: Run, _: Cohorts) -> Answer:
     """
     limit_s = run.limits.max_ttft_p95_s or math.inf
     limit = f"<= {limit_s:g} s"
-    bounds = [_ttft_bounds(stream, run) for stream in run.streams if _tells_ttft(stream)]
-    if not bounds:
+    told = [stream for stream in run.streams if _tells_ttft(stream)]
+    if not told:
         return nothing_finished(limit)
-    least_ns, most_ns = (_p95(sorted(ends)) for ends in zip(*bounds, strict=True))
+    least_ns, most_ns = (
+        _p95(sorted(ends)) for ends in zip(*(_ttft_bounds(stream, run) for stream in told), strict=True)
+    )
+    seen_ns = _p95(sorted(math.inf if stream.ttft_ns is None else stream.ttft_ns for stream in told))
     status = at_most(least_ns, most_ns, limit_s * NS_PER_S)
-    observed = "no first token" if math.isinf(most_ns) else seconds(most_ns)
+    observed = "no first token" if math.isinf(seen_ns) else seconds(seen_ns)
     if status is Status.INCONCLUSIVE:
-        why = f"between {seconds(least_ns)} and {observed}: {_TOO_SLOW}"
+        why = f"{_between(least_ns, most_ns, observed)}: {_unsure(run)}"
     else:
-        never = sum(math.isinf(most) for _, most in bounds)
-        why = f"the 95th percentile of {len(bounds)} streams, {never} of them without a first token"
-    return Answer(status, observed, limit, why, "kernel stamps")
-
-
-_TOO_SLOW = "the load generator read too late to be sure; give it more CPU, or lower -u"
+        never = sum(stream.ttft_ns is None for stream in told)
+        why = f"the 95th percentile of {len(told)} streams, {never} of them without a first token"
+    return Answer(status, observed, limit, why, dated_by(run.clocks))
 
 
 def _tells_ttft(stream: StreamRecord) -> bool:
@@ -41,10 +45,18 @@ def _tells_ttft(stream: StreamRecord) -> bool:
 
 
 def _ttft_bounds(stream: StreamRecord, run: Run) -> tuple[float, float]:
-    """(at least, at most) ns. A stamp is never early, so only the lower bound moves with our delay."""
+    """(at least, at most) ns.
+
+    A time that we took is never early: only the lower bound moves with our delay. A stamp of the kernel
+    may lie on either side once its clock was set.
+    """
     if stream.ttft_ns is None or stream.sent_ns is None or stream.first_token_ns is None:
         return math.inf, math.inf
-    late_ns = own_delay_ns(run, stream.sent_ns, stream.first_token_ns) if stream.uncertain_tokens else 0
+    if run.clocks.steps:
+        return 0, math.inf
+    late_ns = 0
+    if stream.uncertain_tokens:
+        late_ns = UNNOTED_DELAY_NS + own_delay_ns(run, stream.sent_ns, stream.first_token_ns)
     return max(0, stream.ttft_ns - late_ns), stream.ttft_ns
 
 
@@ -58,14 +70,19 @@ def max_gap(run: Run, _: Cohorts) -> Answer:
     An uncertain gap is an upper bound: it can show that none was longer, never that one was.
     """
     limit_s = run.limits.max_gap_s or math.inf
-    gaps = [gap for stream in run.streams if stream.lane is Lane.MAIN for gap in silences(stream, run)]
+    limit = f"<= {limit_s:g} s"
+    main = [stream for stream in run.streams if stream.lane is Lane.MAIN]
+    if all(stream.first_token_ns is None for stream in main):
+        return nothing_finished(limit)
+    gaps = [gap for stream in main for gap in silences(stream, run)]
     sure_ns = max((gap.length_ns for gap in gaps if gap.certain), default=0)
     most_ns = max((gap.length_ns for gap in gaps), default=0)
-    status = at_most(sure_ns, most_ns, limit_s * NS_PER_S)
-    why = f"the longest silence was {seconds(sure_ns)}"
+    observed = _seen(sure_ns, most_ns)
+    status = Status.INCONCLUSIVE if run.clocks.steps else at_most(sure_ns, most_ns, limit_s * NS_PER_S)
+    why = f"the longest silence was {observed}"
     if status is Status.INCONCLUSIVE:
-        why = f"a silence of up to {seconds(most_ns)}: {_TOO_SLOW}"
-    return Answer(status, seconds(sure_ns), f"<= {limit_s:g} s", why, "kernel stamps")
+        why = f"a silence of {observed}: {_unsure(run)}"
+    return Answer(status, observed, limit, why, dated_by(run.clocks))
 
 
 def silences(stream: StreamRecord, run: Run) -> tuple[Gap, ...]:
@@ -74,3 +91,21 @@ def silences(stream: StreamRecord, run: Run) -> tuple[Gap, ...]:
         return stream.longest_gaps
     last = Gap(start_ns=stream.last_token_ns, end_ns=stream.end_ns, certain=not is_doubtful(stream, run))
     return (*stream.longest_gaps, last)
+
+
+def _seen(sure_ns: int, most_ns: int) -> str:
+    """What is known of the longest silence: "0.42 s", "0.42 s, perhaps 3.1 s", "up to 3.1 s"."""
+    if sure_ns == most_ns:
+        return seconds(sure_ns)
+    return f"{seconds(sure_ns)}, perhaps {seconds(most_ns)}" if sure_ns else f"up to {seconds(most_ns)}"
+
+
+def _between(least_ns: float, most_ns: float, seen: str) -> str:
+    return f"about {seen}" if math.isinf(most_ns) else f"between {seconds(least_ns)} and {seconds(most_ns)}"
+
+
+def _unsure(run: Run) -> str:
+    """Why a time is not known better, with the next step."""
+    if run.clocks.steps:
+        return _STEPPED
+    return _NO_STAMPS if run.clocks.undated_share > 0.5 else _TOO_SLOW

@@ -2,8 +2,23 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 REREAD_NS = 100_000_000  # 10 ppm of drift in 100 ms is 1 us (facts 7)
 STEP_NS = 500_000  # slewing moves at most 500 ppm, 50 us in one interval: more was a step
+
+
+class Clocks(msgspec.Struct, frozen=True, kw_only=True):
+    """How well the kernel dated what a process read."""
+
+    reads: int = 0
+    undated_reads: int = 0  # without a kernel stamp, so dated by our own clock when we came to read
+    steps: int = 0  # how often the wall clock was set, which voids the stamps around it
+
+    @property
+    def undated_share(self) -> float:
+        """undated_reads / reads; 0 without reads."""
+        return self.undated_reads / self.reads if self.reads else 0.0
 
 
 class StampClock:

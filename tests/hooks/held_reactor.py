@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from gevent.event import AsyncResult
 
+from midstream.streams.clock import Clocks
 from midstream.streams.ending import Ending
 from midstream.streams.exchange import Observed
 from midstream.streams.record import StreamRecord
@@ -62,6 +63,9 @@ class HeldReactor:
 
     def flowing(self) -> frozenset[str]:
         return frozenset(self._with_token & self._open.keys())
+
+    def clocks(self) -> Clocks:
+        return Clocks(reads=7, undated_reads=2, steps=1)
 
     def open_by_revision(self) -> dict[str, int]:
         return {"": len(self._open)}

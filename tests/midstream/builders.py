@@ -11,6 +11,7 @@ import msgspec
 from midstream.rollouts.budget import DrainBudget
 from midstream.rollouts.timeline import Cutover, Mark, MarkName, Timeline
 from midstream.run import Image, LedgerCount, Limits, PreviewFinding, Run, ScriptEnd, State, Subject
+from midstream.streams.clock import Clocks
 from midstream.streams.deadlines import Deadlines
 from midstream.streams.ending import Ending, Outcome
 from midstream.streams.record import Lane, StreamRecord
@@ -142,6 +143,7 @@ def run(records: Iterable[StreamRecord] | None = None, **changes: Any) -> Run:
         budget=BUDGET,
         preview=PreviewFinding(fit=True, streams=3),
         baseline_ns=(ns(70), ns(80)),
+        clocks=Clocks(reads=9_000),
     )
     return msgspec.structs.replace(whole, **changes)
 

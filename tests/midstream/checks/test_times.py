@@ -1,10 +1,13 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from midstream.checks.check import Status
 from midstream.checks.times import max_gap, ttft_p95
 from midstream.cohorts import read_cohorts
 from midstream.run import LateSpell
+from midstream.streams.clock import Clocks
 from midstream.streams.ending import Ending
 from midstream.streams.record import Gap
 from tests.midstream.builders import LIMITS, ns, plain, pulse, stream, streams
@@ -51,7 +54,7 @@ def test_ttft_p95(records, status):
     [
         pytest.param(1.5, 1, INCONCLUSIVE, id="beyond the limit by our own delay perhaps"),
         pytest.param(1.5, 0, FAIL, id="read in time all the same"),
-        pytest.param(1.7, 1, FAIL, id="beyond it without our delay too"),
+        pytest.param(1.81, 1, FAIL, id="beyond it without our delay too"),
         pytest.param(0.9, 1, PASS, id="within it even so"),
     ],
 )
@@ -86,3 +89,102 @@ STALLED = stream(Ending.STALLED, at=90, lasts=30, last_token_ns=ns(100))
 )
 def test_max_gap(record, changes, status):
     assert ask(max_gap, record, **changes).status is status
+
+
+def test_no_stream_with_a_token_shows_no_silence():
+    for records in ((), (stream(Ending.CONNECT_REFUSED),), (pulse(95),)):
+        assert ask(max_gap, *records).status is INCONCLUSIVE
+
+
+def test_what_was_seen_of_the_longest_silence():
+    seen = [
+        ask(max_gap, *records).observed
+        for records in ((silent(1),), (silent(1), silent(3, certain=False)), (silent(1.5, certain=False),))
+    ]
+    assert seen == ["1 s", "1 s, perhaps 3 s", "up to 1.5 s"]
+
+
+STAMPED = Clocks(reads=1000)
+UNSTAMPED = Clocks(reads=1000, undated_reads=1000)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "words"),
+    [
+        pytest.param(STAMPED, "kernel stamps", id="all stamped"),
+        pytest.param(UNSTAMPED, "user-space stamps", id="none stamped"),
+        pytest.param(
+            Clocks(reads=1000, undated_reads=30),
+            "kernel stamps, 3 % of the reads by user-space stamps",
+            id="some",
+        ),
+        pytest.param(Clocks(), "no read was dated", id="nothing read"),
+    ],
+)
+def test_the_evidence_is_what_dated_the_reads(clocks, words):
+    for question in (ttft_p95, max_gap):
+        assert ask(question, *slow(0.5), clocks=clocks).evidence == words
+
+
+@pytest.mark.parametrize(
+    ("clocks", "words"),
+    [
+        pytest.param(STAMPED, "read too late", id="our delay"),
+        pytest.param(UNSTAMPED, "the kernel dated too few reads", id="no stamps"),
+        pytest.param(structs.replace(STAMPED, steps=1), "the wall clock was set", id="clock set"),
+    ],
+)
+def test_why_a_time_is_not_known_better(clocks, words):
+    assert words in ask(ttft_p95, *slow(1.05, uncertain_tokens=100), clocks=clocks).why
+    assert words in ask(max_gap, silent(2.1, certain=False), clocks=clocks).why
+
+
+@pytest.mark.parametrize("ttft_s", [0.5, 3.0], ids=["quick", "slow"])
+def test_a_clock_that_was_set_leaves_only_the_first_tokens_that_never_came(ttft_s):
+    stepped = structs.replace(STAMPED, steps=1)
+    assert ask(ttft_p95, *slow(ttft_s), clocks=stepped).status is INCONCLUSIVE
+    assert ask(ttft_p95, stream(Ending.CONNECT_REFUSED), clocks=stepped).status is FAIL
+    assert ask(max_gap, silent(ttft_s), clocks=stepped).status is INCONCLUSIVE
+
+
+_LENGTHS_S = st.integers(0, 40).map(lambda tenths: tenths / 10)
+_STREAMS = st.lists(
+    st.builds(
+        lambda ttft_s, gap_s, certain, uncertain: silent(
+            gap_s, certain=certain, first_token_ns=ns(95 + ttft_s), uncertain_tokens=uncertain
+        ),
+        _LENGTHS_S,
+        _LENGTHS_S,
+        st.booleans(),
+        st.sampled_from([0, 50]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+_LATE = st.sampled_from([(), (LateSpell(from_ns=ns(95.2), to_ns=ns(96.1)),)])
+_LESS = ("an uncertain token", "an uncertain gap", "a later gap end", "a step", "no stamps", "a late spell")
+
+
+@given(_STREAMS, _LATE, st.sampled_from([0, 1]), st.sampled_from(_LESS))
+def test_times_that_are_less_certain_never_turn_into_a_pass_or_a_fail(records, late, steps, less):
+    clocks = structs.replace(STAMPED, steps=steps)
+    worse, worse_late, worse_clocks = list(records), late, clocks
+    (gap,) = records[0].longest_gaps
+    match less:
+        case "an uncertain token":
+            worse[0] = structs.replace(records[0], uncertain_tokens=60)
+        case "an uncertain gap":
+            worse[0] = structs.replace(records[0], longest_gaps=(structs.replace(gap, certain=False),))
+        case "a later gap end":
+            longer = structs.replace(gap, certain=False, end_ns=gap.end_ns + ns(0.5))
+            worse[0] = structs.replace(records[0], longest_gaps=(longer,))
+        case "a step":
+            worse_clocks = structs.replace(clocks, steps=steps + 1)
+        case "no stamps":
+            worse_clocks = structs.replace(clocks, undated_reads=1000)
+        case _:
+            worse_late = (LateSpell(from_ns=ns(95.1), to_ns=ns(96.9)),)
+    for question in (ttft_p95, max_gap):
+        before = ask(question, *records, late=late, clocks=clocks).status
+        after = ask(question, *worse, late=worse_late, clocks=worse_clocks).status
+        assert after in (before, INCONCLUSIVE)
