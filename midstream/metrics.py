@@ -15,6 +15,9 @@ from midstream.streams.ending import Outcome
 from midstream.streams.gaps import merged, quantile_ns
 from midstream.streams.record import Lane, StreamRecord
 
+# Of the gaps. Fewer certain ones tell nothing of the others: those read alone came at quiet moments.
+LEAST_CERTAIN = 0.1
+
 
 class LongestGap(msgspec.Struct, frozen=True, kw_only=True):
     """The longest silence of a group of streams, with its moment."""
@@ -26,7 +29,14 @@ class LongestGap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What one group of streams shows; None where there is nothing to compute it from."""
+    """What one group of streams shows; None where there is nothing to compute it from.
+
+    Quantiles are by nearest rank. `error_rate` = (judged - complete) / judged, with judged = complete + lost
+    + refused; `rate_5xx` = http_5xx / judged; `completion` = complete / (complete + lost). TTFT = first token
+    - sent; TPOT = (last token - first token) / (tokens - 1), of each stream. ITL = the gaps between
+    token-bearing events whose two instants are certain, of all streams; `itl_from` = those gaps / (those gaps
+    + uncertain tokens), cautious where an event holds several tokens: below LEAST_CERTAIN no ITL is told.
+    """
 
     streams: int
     endings: dict[str, int]
@@ -41,15 +51,17 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     ttft_p95_s: float | None
     itl_p50_s: float | None
     itl_p99_s: float | None
+    itl_from: float | None
     tpot_p50_s: float | None
     longest_gap: LongestGap | None
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of one lane on one revision; None: the revision is not known."""
+    """Figures of one lane on one revision, of all its scenarios or of one where the lane has several."""
 
     lane: Lane
-    revision: str | None
+    revision: str | None  # None: not known
+    scenario: str | None  # None: all of them
     figures: Figures
 
 
@@ -63,7 +75,7 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """All figures: the main lane as a whole, every lane and revision apart, the headroom."""
+    """All figures: the main lane as a whole, every lane, revision, scenario apart, the headroom."""
 
     main: Figures
     groups: tuple[Group, ...]
@@ -73,21 +85,39 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
 class _Key(NamedTuple):
     lane: Lane
     revision: str | None
+    scenario: str | None
 
 
 def read_metrics(run: Run, cohorts: Cohorts) -> Metrics:
     """Every figure of the run."""
-    by_key: dict[_Key, list[StreamRecord]] = {}
-    for member in cohorts.members:
-        by_key.setdefault(_Key(member.stream.lane, member.revision), []).append(member.stream)
-    keys = sorted(by_key, key=lambda key: (key.lane, key.revision or ""))
     main = [stream for stream in run.streams if stream.lane is Lane.MAIN]
     return Metrics(
         main=figures(main, run),
-        groups=tuple(
-            Group(lane=key.lane, revision=key.revision, figures=figures(by_key[key], run)) for key in keys
-        ),
+        groups=_groups(run, cohorts),
         headroom=headroom(run, cohorts),
+    )
+
+
+def _groups(run: Run, cohorts: Cohorts) -> tuple[Group, ...]:
+    """By lane, revision, scenario; all scenarios of a lane come first."""
+    names: dict[Lane, set[str]] = {}
+    for stream in run.streams:
+        names.setdefault(stream.lane, set()).add(stream.scenario)
+    by_key: dict[_Key, list[StreamRecord]] = {}
+    for member in cohorts.members:
+        stream = member.stream
+        several = len(names[stream.lane]) > 1
+        for scenario in (None, stream.scenario) if several else (None,):
+            by_key.setdefault(_Key(stream.lane, member.revision, scenario), []).append(stream)
+    keys = sorted(by_key, key=lambda key: (key.lane, key.revision or "", key.scenario or ""))
+    return tuple(
+        Group(
+            lane=key.lane,
+            revision=key.revision,
+            scenario=key.scenario,
+            figures=figures(by_key[key], run),
+        )
+        for key in keys
     )
 
 
@@ -100,6 +130,10 @@ def figures(streams: Sequence[StreamRecord], run: Run) -> Figures:
     ttfts = sorted(stream.ttft_ns for stream in streams if stream.ttft_ns is not None)
     tpots = sorted(stream.tpot_ns for stream in streams if stream.tpot_ns is not None)
     gap_counts = merged(stream.gap_counts for stream in streams)
+    uncertain = sum(stream.uncertain_tokens for stream in streams)
+    certain = sum(gap_counts.values())
+    itl_from = _share(certain, certain + uncertain)
+    told = gap_counts if itl_from is not None and itl_from >= LEAST_CERTAIN else {}
     return Figures(
         streams=len(streams),
         endings=dict(sorted(endings.items())),
@@ -108,12 +142,13 @@ def figures(streams: Sequence[StreamRecord], run: Run) -> Figures:
         rate_5xx=_share(endings["http_5xx"], judged),
         completion=_share(complete, complete + lost),
         tokens=sum(stream.tokens for stream in streams),
-        uncertain_tokens=sum(stream.uncertain_tokens for stream in streams),
+        uncertain_tokens=uncertain,
         tokens_per_s=tokens_per_s(streams),
         ttft_p50_s=_seconds(quantile(ttfts, 0.50)),
         ttft_p95_s=_seconds(quantile(ttfts, 0.95)),
-        itl_p50_s=_seconds(quantile_ns(gap_counts, 0.50)),
-        itl_p99_s=_seconds(quantile_ns(gap_counts, 0.99)),
+        itl_p50_s=_seconds(quantile_ns(told, 0.50)),
+        itl_p99_s=_seconds(quantile_ns(told, 0.99)),
+        itl_from=itl_from,
         tpot_p50_s=_seconds(quantile(tpots, 0.50)),
         longest_gap=longest_gap(streams, run),
     )

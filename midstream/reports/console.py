@@ -15,6 +15,7 @@ from rich.text import Text
 from midstream.checks.check import percent
 from midstream.cohorts import NS_PER_S, Row
 from midstream.metrics import Figures, Headroom
+from midstream.metrics import Group as FigureGroup
 from midstream.reports.report import Report
 from midstream.rollouts.timeline import MARK_WORDS, Mark, MarkName
 from midstream.run import Run
@@ -25,6 +26,8 @@ LOG_WIDTH = 110  # columns where there is no terminal to ask
 PODS_SHOWN = 3  # lines for a mark that every pod has; of more pods the first and the last
 CAUSES_SHOWN = 8
 FIGURE_COLUMNS = 4
+FIGURE_COLUMNS_SHOWN = 12  # the main lane with its largest groups: three tables
+SCENARIO_ROWS_SHOWN = 20
 
 _DECISION_STYLE: dict[Decision, str] = {
     Decision.PASS: "bold green",
@@ -249,13 +252,51 @@ _FIGURE_ROWS: tuple[tuple[str, str], ...] = (
 
 
 def _figures(report: Report) -> Iterator[RenderableType]:
-    """The main lane as a whole, then lane and revision apart, a few columns at a time."""
+    """The main lane as a whole, lane and revision apart, a few columns at a time; then a row a scenario."""
+    whole = [group for group in report.metrics.groups if group.scenario is None]
+    shown = _largest(whole, FIGURE_COLUMNS_SHOWN - 1)
     columns = [("main lane", report.metrics.main)]
-    columns += [
-        (f"{group.lane} {group.revision or 'unknown'}", group.figures) for group in report.metrics.groups
-    ]
+    columns += [(f"{group.lane} {group.revision or 'unknown'}", group.figures) for group in shown]
     for first in range(0, len(columns), FIGURE_COLUMNS):
         yield _figure_table(columns[first : first + FIGURE_COLUMNS], report.run)
+    yield from _left_out(len(whole) - len(shown))
+    parts = [group for group in report.metrics.groups if group.scenario is not None]
+    if parts:
+        shown = _largest(parts, SCENARIO_ROWS_SHOWN)
+        yield Text()
+        yield _scenario_table(shown, report.run)
+        yield from _left_out(len(parts) - len(shown))
+
+
+def _largest(groups: Sequence[FigureGroup], count: int) -> list[FigureGroup]:
+    """Those with the most streams, in the order given."""
+    by_size = sorted(range(len(groups)), key=lambda number: -groups[number].figures.streams)
+    return [groups[number] for number in sorted(by_size[:count])]
+
+
+def _left_out(count: int) -> Iterator[Text]:
+    if count:
+        yield _text(f"and {count} smaller groups: see metrics.groups in verdict.json")
+
+
+_SCENARIO_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("streams", "streams"),
+    ("TTFT p95", "ttft_p95_s"),
+    ("ITL p50", "itl_p50_s"),
+    ("TPOT p50", "tpot_p50_s"),
+    ("tokens/s", "tokens_per_s"),
+)
+
+
+def _scenario_table(groups: Sequence[FigureGroup], run: Run) -> Table:
+    titles = [title for title, _ in _SCENARIO_COLUMNS]
+    names = [("scenario", False), ("lane", False), ("revision", False)]
+    table = _grid(*names, *((title, True) for title in titles), ("longest gap", True))
+    for group in groups:
+        cells = (_figure(field, getattr(group.figures, field)) for _, field in _SCENARIO_COLUMNS)
+        name, revision = group.scenario or "", group.revision or "unknown"
+        _add(table, name, group.lane, revision, *cells, _longest(group.figures, run))
+    return table
 
 
 def _figure_table(columns: Sequence[tuple[str, Figures]], run: Run) -> Table:
@@ -312,6 +353,6 @@ def _proven(headroom: Headroom) -> str:
 
 
 def _notes(report: Report) -> Iterator[str]:
-    yield from report.run.notes
+    yield from report.notes
     if report.run.traits_missing:
         yield f"not shown by this server, hence not demanded: {', '.join(report.run.traits_missing)}"

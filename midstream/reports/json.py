@@ -38,7 +38,8 @@ def verdict_json(report: Report) -> bytes:
             "script": run.script,
             "preview": run.preview,
             "traits_missing": run.traits_missing,
-            "notes": run.notes,
+            "clocks": run.clocks,
+            "notes": report.notes,
             "started": wall_time(run.started_ns, run),
             "stopped": wall_time(run.stopped_ns, run),
         }

@@ -4,6 +4,7 @@ import msgspec
 
 from midstream.cohorts import Cohorts, Row, read_cohorts, table
 from midstream.metrics import Metrics, read_metrics
+from midstream.reports.time_notes import time_notes
 from midstream.run import Run
 from midstream.verdict import Verdict
 
@@ -16,15 +17,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     cohorts: Cohorts
     cohort_table: tuple[Row, ...]
     metrics: Metrics
+    notes: tuple[str, ...] = ()  # of the run, then what its times are worth
 
 
 def read_report(run: Run, verdict: Verdict) -> Report:
     """Derive what a report shows; the verdict is taken as it was given, never judged again."""
     cohorts = read_cohorts(run)
+    metrics = read_metrics(run, cohorts)
     return Report(
         run=run,
         verdict=verdict,
         cohorts=cohorts,
         cohort_table=table(cohorts),
-        metrics=read_metrics(run, cohorts),
+        metrics=metrics,
+        notes=(*run.notes, *time_notes(run.clocks, metrics)),
     )

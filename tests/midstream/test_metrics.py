@@ -124,6 +124,37 @@ def test_groups_are_told_apart_by_lane_and_revision():
     assert found.main.streams == 5
 
 
+def test_scenarios_stand_apart_only_where_a_lane_has_several():
+    long = streams(2, scenario="long")
+    judged = run([*streams(3), *long, pulse(110)])
+    found = read_metrics(judged, read_cohorts(judged))
+    assert [(g.lane, g.revision, g.scenario, g.figures.streams) for g in found.groups] == [
+        (Lane.MAIN, OLD, None, 5),
+        (Lane.MAIN, OLD, "default", 3),
+        (Lane.MAIN, OLD, "long", 2),
+        (Lane.PULSE, NEW, None, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("certain", "uncertain", "share", "is_told"),
+    [
+        pytest.param(99, 0, 1.0, True, id="every read held one event"),
+        pytest.param(40, 60, 0.4, True, id="two fifths"),
+        pytest.param(10, 90, 0.1, True, id="just enough"),
+        pytest.param(9, 91, 0.09, False, id="too few to stand for the others"),
+        pytest.param(0, 100, 0.0, False, id="none"),
+        pytest.param(0, 0, None, False, id="nothing was measured"),
+    ],
+)
+def test_itl_says_how_much_it_rests_on(certain, uncertain, share, is_told):
+    counts = {bucket_of(ns(0.05)): certain} if certain else {}
+    records = [stream(gap_counts=counts, uncertain_tokens=uncertain)]
+    found = figures(records, plain(records))
+    assert found.itl_from == share
+    assert (found.itl_p50_s is not None, found.itl_p99_s is not None) == (is_told, is_told)
+
+
 def headroom_of(records, **changes):
     judged = run(records, **changes)
     return read_metrics(judged, read_cohorts(judged)).headroom

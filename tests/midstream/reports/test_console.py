@@ -114,6 +114,38 @@ def test_many_revisions_do_not_squeeze_the_figures():
     assert all(any(f"main model-number-{number}" in line for line in lines) for number in range(9))
 
 
+def test_more_revisions_than_fit_are_counted():
+    records = [stream(revisions=(f"model-{number}",)) for number in range(40)]
+    text = text_of(plain((*records, stream(revisions=("model-39",), id="second"))))
+    assert text.count("TTFT p50") == 3
+    assert "main model-39" in text
+    assert "and 29 smaller groups: see metrics.groups in verdict.json" in text
+
+
+def test_one_scenario_has_no_table_of_its_own():
+    assert not re.search("^  scenario ", text_of(passed()), re.MULTILINE)
+
+
+def test_scenarios_are_rows():
+    names = ("summaries of long documents", "chat")
+    records = [
+        stream(scenario=name, revisions=(revision,))
+        for name in names
+        for revision in ("6d5f7c8b9f", "b2d4c8b9ff")
+    ]
+    lines = text_of(plain(records)).splitlines()
+    (title,) = [number for number, line in enumerate(lines) if line.startswith("  scenario ")]
+    flat = " ".join(" ".join(lines[title:]).split())
+    assert "chat main 6d5f7c8b9f 1 50.0 ms" in flat
+    assert max(map(len, lines)) <= LOG_WIDTH
+
+
+def test_more_scenarios_than_fit_are_counted():
+    text = text_of(plain([stream(scenario=f"scenario-{number}") for number in range(30)]))
+    assert len(re.findall("^  scenario-", text, re.MULTILINE)) == 20
+    assert "and 10 smaller groups" in text
+
+
 def test_words_from_outside_cannot_steer_a_terminal():
     words = "\x1b[2Jgone\r\x07 caf\u00e9 \udcff"
     reset = stream(Ending.RESET, evidence=Evidence(error=words), revisions=("\x1b[31mred",))
