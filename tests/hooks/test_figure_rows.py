@@ -1,7 +1,7 @@
 """What of a stream enters which row of Locust's tables, and what stays as it was."""
 
 import pytest
-from locust.stats import RequestStats, get_percentile_stats_summary, get_stats_summary
+from locust.stats import RequestStats, get_percentile_stats_summary, get_stats_summary, sort_stats
 
 from hooks.figure_rows import ROWS, enter_rows
 from midstream.streams.ending import Ending
@@ -74,3 +74,11 @@ def test_locust_prints_the_rows():
     for table in (get_stats_summary(stats, current=False), get_percentile_stats_summary(stats)):
         text = "\n".join(table)
         assert [kind for kind in ROWS if kind in text] == list(ROWS)
+
+
+def test_the_web_page_shows_each_figure_as_a_type_of_its_scenario():
+    stats = RequestStats()
+    enter_rows(stats, WHOLE)
+    rows = [entry.to_dict() for entry in sort_stats(stats.entries)]
+    assert {(row["name"], row["method"]) for row in rows} == {("default", kind) for kind in ROWS}
+    assert stats.total.to_dict()["num_requests"] == 0
