@@ -101,9 +101,10 @@ def midstream(port: int, streams: int, tokens: int, seconds: float) -> None:
     import gevent  # noqa: PLC0415 only this client may load it
 
     from midstream.streams.deadlines import Deadlines  # noqa: PLC0415 as above
-    from midstream.streams.reactor import Reactor, Target  # noqa: PLC0415 as above
+    from midstream.streams.reactor import Reactor  # noqa: PLC0415 as above
     from midstream.streams.record import Lane  # noqa: PLC0415 as above
     from midstream.streams.request import StreamRequest  # noqa: PLC0415 as above
+    from midstream.streams.target import Target  # noqa: PLC0415 as above
     from midstream.streams.traits import Traits  # noqa: PLC0415 as above
 
     reactor = Reactor(Deadlines())
@@ -127,7 +128,7 @@ def midstream(port: int, streams: int, tokens: int, seconds: float) -> None:
         reactor.stream(target, wanted, traits)
 
     def events() -> int:
-        return sum(stream.exchange.signs.tokens for stream in reactor._streams.values())
+        return sum(exchange.signs.tokens for exchange in reactor._exchanges())
 
     window = Window(streams, events)
     for number in range(streams):

@@ -22,7 +22,7 @@ from midstream.rollouts.client import Cluster, ClusterError
 from midstream.rollouts.path import NoPathError, ServicePath, find_path
 from midstream.rollouts.preflight import preflight, subject_images
 from midstream.run import Subject
-from midstream.streams.probe import JsonSource, ModelUnknownError, ServedModel, learn, served_models
+from midstream.streams.probe import AnswerSource, ModelUnknownError, ServedModel, learn, served_models
 from midstream.streams.reactor import Reactor
 from midstream.streams.request import Api
 from midstream.streams.target import Target
@@ -198,7 +198,7 @@ def _preview_url(cluster: Cluster, namespace: str, service: str | None) -> str |
         return None
 
 
-def _served(settings: Settings, reactor: JsonSource, target: Target) -> tuple[ServedModel, ...]:
+def _served(settings: Settings, reactor: AnswerSource, target: Target) -> tuple[ServedModel, ...]:
     """The server's models; none where it lists none but the command names one. It has to answer, though."""
     try:
         return served_models(reactor, target)

@@ -30,9 +30,9 @@ class Observed(NamedTuple):
 class Exchange:
     """One attempt at one stream; sans-IO.
 
-    Whoever has the socket tells it what happened (`connected`, `sent`, `feed`, `eof`, `reset`, `refuse`,
-    `pass_deadline`, `cut`, `fail`); once `ending` is set everything else is ignored. All instants are ns
-    on CLOCK_MONOTONIC. `deadline` is the next limit, which moves with what came.
+    Whoever has the socket tells it what happened (`connected`, `again`, `sent`, `feed`, `eof`, `reset`,
+    `refuse`, `pass_deadline`, `cut`, `fail`); once `ending` is set everything else is ignored. All instants
+    are ns on CLOCK_MONOTONIC. `deadline` is the next limit, which moves with what came.
     """
 
     __slots__ = (
@@ -74,8 +74,6 @@ class Exchange:
         *,
         opened_ns: int,
         worker: str = "local",
-        attempt_ns: int | None = None,
-        stale_retried: bool = False,
     ) -> None:
         self.request = request
         self.ending: Ending | None = None
@@ -86,8 +84,8 @@ class Exchange:
         self._deadlines = deadlines
         self.opened_ns = opened_ns
         self._worker = worker
-        self._attempt_ns = opened_ns if attempt_ns is None else attempt_ns
-        self._stale_retried = stale_retried
+        self._attempt_ns = opened_ns
+        self._stale_retried = False
         self._reader = ResponseReader()
         self._events = EventReader()
         self._body: list[bytes] | None = [] if request.keep_body else None
@@ -109,6 +107,13 @@ class Exchange:
     def connected(self, at_ns: int, local: str, peer: str) -> None:
         """A connection is there, new or kept."""
         self._connected_ns, self._local, self._peer = at_ns, local, peer
+        self.phase += 1
+
+    def again(self, at_ns: int) -> None:
+        """The kept connection closed before a byte came: begin once more, on a fresh one."""
+        self._attempt_ns, self._stale_retried = at_ns, True
+        self._connected_ns = self.sent_ns = None
+        self._local = self._peer = ""
         self.phase += 1
 
     def sent(self, at_ns: int) -> None:

@@ -232,12 +232,14 @@ class BodyUntilClose:
 
 
 class ResponseReader:
-    """One response to one request that was not HEAD or CONNECT; 1xx heads are read over.
+    """One response to one request that was not HEAD; 1xx heads are read over.
 
-    `head` with `body` are None until the whole final head has come.
+    `head` with `body` are None until the whole final head has come. `connects`: the request was CONNECT, so
+    behind a head that grants it there is no body, whatever it says (RFC 9110 9.3.6).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, connects: bool = False) -> None:
+        self._connects = connects
         self.head: Head | None = None
         self.body: Body | None = None
         self.began = False  # a first byte came
@@ -334,6 +336,9 @@ class ResponseReader:
 
     def _begin_body(self, head: Head) -> None:
         """Choose the framing by the rules of RFC 9112 6.3, in their order."""
+        if self._connects and head.status // 100 == 2:
+            self.head, self.body = head, CountedBody(0)
+            return
         codings = head.values("transfer-encoding")
         lengths = sorted(set(head.values("content-length")))
         self._fault = _framing_fault(codings, lengths)

@@ -3,6 +3,8 @@
 import time
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from midstream.streams.ending import Ending, Outcome
 from midstream.streams.exchange import Observed
 from midstream.streams.record import Lane, StreamRecord
@@ -40,11 +42,11 @@ class StreamSource(Protocol):
         """One stream with what it showed."""
 
 
-class JsonSource(Protocol):
+class AnswerSource(Protocol):
     """What asking for models needs of a reactor."""
 
-    def get_json(self, target: Target, path: str, timeout_s: float) -> tuple[int, object]:
-        """Status with decoded body of one GET; OSError, ValueError."""
+    def ask(self, target: Target, method: str, path: str, timeout_s: float) -> tuple[int, bytes]:
+        """Status with body of one answer; OSError, ValueError."""
 
 
 class Learnt(NamedTuple):
@@ -82,12 +84,13 @@ def learn(reactor: StreamSource, target: Target, api: Api, model: str) -> Learnt
     return learnt
 
 
-def served_models(reactor: JsonSource, target: Target, timeout_s: float = 5.0) -> tuple[ServedModel, ...]:
+def served_models(reactor: AnswerSource, target: Target, timeout_s: float = 5.0) -> tuple[ServedModel, ...]:
     """The models of GET /v1/models, at least one; ModelUnknownError when there is none."""
     path = target.path("models")
     advice = "check the URL or name one with --model"
     try:
-        status, document = reactor.get_json(target, path, timeout_s)
+        status, body = reactor.ask(target, "GET", path, timeout_s)
+        document = _document(status, body)
     except (OSError, ValueError) as error:
         raise ModelUnknownError(f"cannot ask {target.url}{path} for a model ({error}): {advice}") from error
     entries = document.get("data") if isinstance(document, dict) else None
@@ -99,6 +102,16 @@ def served_models(reactor: JsonSource, target: Target, timeout_s: float = 5.0) -
     if status != 200 or not models:
         raise ModelUnknownError(f"{target.url}{path} answered {status} and names no model: {advice}")
     return models
+
+
+def _document(status: int, body: bytes) -> object:
+    """The JSON of an answer; None where an error comes without, as gateways say it in HTML. ValueError."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if status >= 400:
+            return None
+        raise ValueError(f"it answered {status} without JSON: {error}") from error
 
 
 def _served(entry: object) -> ServedModel | None:

@@ -1,6 +1,5 @@
 """Where streams go: a base URL taken apart, with the headers that every request to it carries."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Literal
@@ -8,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from midstream.streams.access import address_of
 from midstream.streams.request import PATHS, Api
 
 _TYPE = "type http(s)://HOST[:PORT][/PREFIX], for example http://127.0.0.1:8000"
@@ -65,13 +65,19 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def authority(self) -> str:
         """What the Host header says (RFC 9110 7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        if self.port != _DEFAULT_PORTS[self.scheme]:
+            return self.host_port
+        return self.host_port.removesuffix(f":{self.port}")
+
+    @property
+    def host_port(self) -> str:
+        """HOST:PORT, the port always."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def is_address(self) -> bool:
         """Whether the host needs no name resolution."""
-        return _is_address(self.host)
+        return address_of(self.host) is not None
 
     def path(self, name: str) -> str:
         """The path of an OpenAI endpoint: `models` -> PREFIX/v1/models."""
@@ -99,16 +105,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return f"Target({self.url}, headers: {names or 'none'})"
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_host(host: str) -> bool:
-    return _is_address(host) or _HOST.match(host) is not None
+    return address_of(host) is not None or _HOST.match(host) is not None
 
 
 def _checked(name: str, value: str) -> str:

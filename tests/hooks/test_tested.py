@@ -16,7 +16,7 @@ class Listing:
     def __init__(self, answer) -> None:
         self.answer = answer
 
-    def get_json(self, target, path, timeout_s):
+    def ask(self, target, method, path, timeout_s):
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -28,13 +28,13 @@ def settings(model: str | None) -> Settings:
 
 def test_a_named_model_needs_no_list():
     named = settings("m")
-    served = _served(named, Listing((404, None)), TARGET)
+    served = _served(named, Listing((404, b"nothing here")), TARGET)
     assert _choose_model(named, served, None) == ServedModel("m", None)
 
 
 def test_without_a_name_the_list_is_needed():
     with pytest.raises(ModelUnknownError, match="--model"):
-        _served(settings(None), Listing((404, None)), TARGET)
+        _served(settings(None), Listing((404, b"nothing here")), TARGET)
 
 
 def test_a_server_that_does_not_answer_is_told_at_once():

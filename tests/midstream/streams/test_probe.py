@@ -137,26 +137,29 @@ class Models:
     def __init__(self, answer) -> None:
         self.answer = answer
 
-    def get_json(self, target, path, timeout_s):
-        assert path == "/v1/models"
+    def ask(self, target, method, path, timeout_s):
+        assert (method, path) == ("GET", "/v1/models")
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
 
 def test_served_models_in_the_servers_order():
-    answer = (200, {"data": [{"id": "rev-a", "max_model_len": 2048}, {"id": "tiny"}]})
+    answer = (200, b'{"data": [{"id": "rev-a", "max_model_len": 2048}, {"id": "tiny"}]}')
     assert served_models(Models(answer), TARGET) == (ServedModel("rev-a", 2048), ServedModel("tiny", None))
 
 
 NO_MODEL = {
     "unreachable": ConnectionRefusedError("refused"),
-    "not JSON": ValueError("no JSON"),
-    "error": (500, {"error": "x"}),
-    "no list": (200, {"data": {}}),
-    "empty list": (200, {"data": []}),
-    "no name": (200, {"data": [{"id": None}]}),
-    "no object": (200, []),
+    "no HTTP": ValueError("it does not answer in HTTP"),
+    "not JSON": (200, b"<html>"),
+    "no text": (200, b"\xff"),
+    "error": (500, b'{"error": "x"}'),
+    "error in HTML": (502, b"<html>"),
+    "no list": (200, b'{"data": {}}'),
+    "empty list": (200, b'{"data": []}'),
+    "no name": (200, b'{"data": [{"id": null}]}'),
+    "no object": (200, b"[]"),
 }
 
 
@@ -169,7 +172,7 @@ def test_no_model_says_what_to_do(answer):
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_server_that_wants_a_key_says_how_to_give_it(status):
     with pytest.raises(ModelUnknownError, match=f"{status}.*--api-key-env NAME"):
-        served_models(Models((status, {"error": "who are you"})), TARGET)
+        served_models(Models((status, b"who are you")), TARGET)
 
 
 def test_unknown_traits_demand_nothing():

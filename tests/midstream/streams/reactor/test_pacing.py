@@ -6,7 +6,8 @@ import gevent
 
 from midstream.streams.deadlines import Deadlines
 from midstream.streams.ending import Ending
-from midstream.streams.reactor import PACED_STREAMS, Reactor
+from midstream.streams.reactor import Reactor
+from midstream.streams.reactor.loop import PACED_TALKS
 from midstream.streams.target import Target
 from tests.midstream.streams import wire
 from tests.midstream.streams.raw_server import Peer, RawServer
@@ -16,11 +17,11 @@ PATIENT = Deadlines(connect_s=20.0, headers_s=20.0, first_token_s=20.0, idle_s=2
 
 
 def test_many_streams_are_whole_and_so_is_a_lone_one_behind_them():
-    all_asked = threading.Barrier(PACED_STREAMS, timeout=20)
+    all_asked = threading.Barrier(PACED_TALKS, timeout=20)
 
     def together(peer: Peer) -> None:
         peer.read_request()
-        if peer.number < PACED_STREAMS:
+        if peer.number < PACED_TALKS:
             all_asked.wait()
         peer.send(wire.HEAD)
         for event in (*wire.tokens(4), wire.closing(4)):
@@ -32,7 +33,7 @@ def test_many_streams_are_whole_and_so_is_a_lone_one_behind_them():
         target = Target.parse(server.url)
         open_ones = [
             gevent.spawn(reactor.stream, target, request(id=f"s{number}"), VLLM)
-            for number in range(PACED_STREAMS)
+            for number in range(PACED_TALKS)
         ]
         records = [stream.get(timeout=25) for stream in open_ones]
         records.append(reactor.stream(target, request(id="lone"), VLLM))
