@@ -7,7 +7,7 @@ REHEARSE_READY := $(VENV)/.runtime-installed
 TEST_READY := $(VENV)/.test-installed
 SECONDS ?= 60
 BENCH_READY := .venv-bench/.bench-installed
-FUZZED := $(patsubst %,tests/midstream/streams/test_%.py,http1 sse exchange)
+FUZZED := $(patsubst %,tests/midstream/streams/test_%.py,http1 sse exchange second_reader)
 
 .DEFAULT_GOAL := help
 .PHONY: help rehearse test fuzz bench lint types docs clean platform

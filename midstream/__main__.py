@@ -17,6 +17,7 @@ COMMANDS = {
     "rehearsal": Command(
         "midstream.rehearsal.command", "a cluster in processes of this machine, to promote and to watch"
     ),
+    "smoke": Command("midstream.smoke_command", "whether a server answers: health, a completion, a stream"),
 }
 USAGE = "usage: python -m midstream COMMAND ...\n\n" + "\n".join(
     f"  {name:<12} {command.sentence}" for name, command in COMMANDS.items()
