@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import gevent
 import msgspec
+from gevent.event import Event
 from locust.env import Environment
 
 from hooks.figure_rows import enter_rows
@@ -13,6 +14,7 @@ from hooks.ledger import Ledger
 from hooks.options import ROLLOUT_STREAM_SECONDS, Settings
 from hooks.tested import Tested
 from midstream.contract import is_early_stop, stops_early
+from midstream.credential import is_key_refused
 from midstream.lengths import Pace, longest, tokens_for
 from midstream.preview import ValidatedStream
 from midstream.scenarios import Ask
@@ -53,6 +55,7 @@ class Load:
         self.winding_down = False
         self._cut_asked = False
         self._api_key: str | None = None  # another than the targets carry
+        self.key_refused = Event()  # some stream was
         self.traits = tested.traits
         self.undisturbed = True  # until the promotion: what streams show then is how this server is
         self.settled = 0  # streams that ended and say something of the service
@@ -130,6 +133,7 @@ class Load:
 
     def use_key(self, key: str) -> None:
         """Streams that begin from now on carry this API key."""
+        self._reactor.secrets.add(key)
         self._api_key = key
 
     def _with_key(self, target: Target) -> Target:
@@ -143,6 +147,8 @@ class Load:
         self.ledger.close(record)
         self.pace.learn(record)
         self.settled += record.outcome is not Outcome.OURS
+        if is_key_refused(record):
+            self.key_refused.set()
         if is_early_stop(record):
             self._early_stops += 1
             self._learn_length()

@@ -37,7 +37,7 @@ class Option(NamedTuple):
     parse: values.Parser
     help: str
     group: str
-    env: str = ""  # the seed's name, accepted beside MIDSTREAM_NAME
+    env: str = ""  # the names that the seed or everybody uses, accepted beside MIDSTREAM_NAME
     repeatable: bool = False
     is_switch: bool = False  # on the command line without a value
     is_secret: bool = False  # its value is never shown
@@ -46,7 +46,7 @@ class Option(NamedTuple):
     def source(self) -> Source:
         """How it can be given."""
         flag = "--" + self.name.replace("_", "-")
-        envs = tuple(name for name in (f"MIDSTREAM_{self.name.upper()}", self.env) if name)
+        envs = tuple(name for name in (f"MIDSTREAM_{self.name.upper()}", *self.env.split()))
         return Source(self.name, self.name, flag, envs, self.repeatable)
 
 
@@ -95,6 +95,21 @@ OPTIONS: tuple[Option, ...] = (
         "HOST:PORT:ADDRESS, an address for a name; may be given several times",
         _ACCESS,
         repeatable=True,
+    ),
+    Option(
+        "https_proxy",
+        str,
+        "http://[USER:PASSWORD@]HOST[:PORT], a proxy whose tunnels lead to servers with https",
+        _ACCESS,
+        "https_proxy HTTPS_PROXY",
+        is_secret=True,
+    ),
+    Option(
+        "no_proxy",
+        str,
+        "what is reached without it: names, their ends, networks, separated by commas",
+        _ACCESS,
+        "no_proxy NO_PROXY",
     ),
     Option(
         "api_key_env",
@@ -458,7 +473,9 @@ _LIMIT_NAMES = {
     "max_ttft_p95": "max_ttft_p95_s",
     "max_gap": "max_gap_s",
 }
-_ACCESS_NAMES = {name: name for name in ("cacert", "cert", "key", "insecure", "resolve")}
+_ACCESS_NAMES = {
+    name: name for name in ("cacert", "cert", "key", "insecure", "resolve", "https_proxy", "no_proxy")
+}
 _DEADLINE_NAMES = {
     f"{phase}_limit": f"{phase}_s" for phase in ("connect", "headers", "first_token", "idle", "total")
 }

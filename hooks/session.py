@@ -68,7 +68,7 @@ class Session:
     def note_crash(self, words: str) -> None:
         """Note that something of ours failed, once, then stop."""
         if not self.crash:
-            self.crash = " ".join(words.split())
+            self.crash = self.reactor.secrets.hide(" ".join(words.split()))
             self.progress.say(f"a part of the test failed: {self.crash}")
             self._on_crash()
 

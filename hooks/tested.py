@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -22,6 +22,7 @@ from midstream.rollouts.client import Cluster, ClusterError
 from midstream.rollouts.path import NoPathError, ServicePath, find_path
 from midstream.rollouts.preflight import preflight, subject_images
 from midstream.run import Subject
+from midstream.streams.access import Proxy
 from midstream.streams.probe import AnswerSource, ModelUnknownError, ServedModel, learn, served_models
 from midstream.streams.reactor import Reactor
 from midstream.streams.request import Api
@@ -104,11 +105,13 @@ def _examine(
         path = ServicePath(settings.host, "the URL given", "") if settings.host else rollout_path
         assert path is not None  # without a host there is a Rollout
         headers = request_headers(settings, os.environ)
+        reactor.secrets.add(*headers.values(), settings.api_key_command or "")
         target = Target.parse(path.url, headers)
+        path = _through_proxy(path, settings.access.proxy(target.scheme, target.host, target.port))
         served = _choose_model(settings, _served(settings, reactor, target), rollout)
         probed = learn(reactor, target, _api(settings), served.name)
     except (ClusterError, NoPathError, ModelUnknownError, TraitsUnknownError, ValueError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(reactor.secrets.hide(str(error))) from error
     return Tested(
         target=target,
         api=_api(settings),
@@ -116,7 +119,7 @@ def _examine(
         context_tokens=served.context_tokens,
         traits=probed.traits,
         probed_tokens_per_s=tokens_per_s(probed.record) or FALLBACK_TOKENS_PER_S,
-        subject=_subject(settings, without_secrets(command, headers.values()), target, path, rollout),
+        subject=_subject(settings, tuple(map(reactor.secrets.hide, command)), target, path, rollout),
         preview=Target.parse(preview_url, headers) if preview_url else None,
         rollout=rollout,
         rehearsal=rehearsal,
@@ -132,13 +135,8 @@ def request_headers(settings: Settings, environ: Mapping[str, str]) -> dict[str,
     return headers
 
 
-def without_secrets(command: Sequence[str], header_values: Iterable[str]) -> tuple[str, ...]:
-    """The command with the values of headers starred, wherever in it they stand."""
-    secrets = [part for value in header_values for part in (value, value.removeprefix("Bearer "))]
-    shown = list(command)
-    for secret in filter(None, secrets):
-        shown = [word.replace(secret, "***") for word in shown]
-    return tuple(shown)
+def _through_proxy(path: ServicePath, proxy: Proxy | None) -> ServicePath:
+    return path if proxy is None else path._replace(words=f"{path.words}, through the proxy {proxy.where}")
 
 
 def _api(settings: Settings) -> Api:

@@ -9,6 +9,7 @@ import msgspec
 from hooks.options import Mode
 from hooks.session import Session
 from midstream.contract import NOT_KEPT, stops_early, without_contract
+from midstream.credential import with_credential
 from midstream.promotion import Script, latest_cutover
 from midstream.reports.console import write_console
 from midstream.reports.report import Report, read_report
@@ -61,7 +62,7 @@ def gather(session: Session) -> Run:
     relaxed = stops_early(_undisturbed(streams, timeline))
     if relaxed:
         streams = without_contract(streams)
-    return Run(
+    run = Run(
         subject=_subject(session, timeline),
         limits=settings.limits,
         deadlines=settings.deadlines,
@@ -77,9 +78,11 @@ def gather(session: Session) -> Run:
         preview=None if promotion is None else promotion.preview,
         baseline_ns=None if promotion is None else promotion.baseline_ns,
         late=session.lateness.spells,
+        clocks=session.reactor.clocks(),
         traits_missing=(*session.tested.traits.missing, *([NOT_KEPT] if relaxed else [])),
         notes=_notes(session, end),
     )
+    return with_credential(run)
 
 
 def _undisturbed(streams: Sequence[StreamRecord], timeline: Timeline) -> Sequence[StreamRecord]:

@@ -14,7 +14,7 @@ import msgspec
 
 _TYPE_RESOLVE = "write HOST:PORT:ADDRESS, such as llm.example.com:443:10.0.0.7 or [fd00::7] as the address"
 _TYPE_HEADER = "write 'NAME: VALUE', such as 'X-Team: search'"
-_TYPE_PROXY = "write http://[USER:PASSWORD@]HOST[:PORT], such as http://proxy.example.com:3128"
+_TYPE_PROXY = "HTTPS_PROXY: write http://[USER:PASSWORD@]HOST[:PORT], such as http://proxy.example.com:3128"
 _RESOLVE = re.compile(r"(?P<host>[^:\s]+):(?P<port>\d{1,5}):(?P<address>\S+)")
 
 
@@ -110,6 +110,12 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         if _is_listed(self.no_proxy, host, port):
             return None
         return Proxy.parse(self.https_proxy.strip())
+
+    def secrets(self) -> tuple[str, ...]:
+        """What of it must be shown nowhere."""
+        with suppress(ValueError):
+            return (Proxy.parse(self.https_proxy.strip()).authorization,)
+        return ()
 
     def addresses(self, host: str, port: int) -> tuple[str, ...]:
         """The addresses given by hand for a name, in their order; none: it is to be resolved."""

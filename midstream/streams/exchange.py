@@ -16,6 +16,7 @@ from midstream.streams.wholeness import ending_of_body, proven_damage, server_ve
 
 NS_PER_S = 1_000_000_000
 LAST_BYTES = 512
+ERROR_LIMIT = 1_024  # characters kept of why; a server's reason phrase may fill a whole head
 REFUSAL_LIMIT_BYTES = 16_384  # an error's text stands at its begin; the rest is not worth reading
 
 
@@ -380,7 +381,7 @@ class Exchange:
             ending, error = self._refusal, f"{self.head.status} {self.head.reason}: {text}"
         elif told is not None:
             ending, error = told
-        self.ending, self._end_ns, self._error, self._errno = ending, at_ns, error, errno
+        self.ending, self._end_ns, self._error, self._errno = ending, at_ns, error[:ERROR_LIMIT], errno
 
 
 def _refusal(status: int, kinds: list[str]) -> Ending | None:

@@ -87,7 +87,7 @@ def learn(reactor: StreamSource, target: Target, api: Api, model: str) -> Learnt
 def served_models(reactor: AnswerSource, target: Target, timeout_s: float = 5.0) -> tuple[ServedModel, ...]:
     """The models of GET /v1/models, at least one; ModelUnknownError when there is none."""
     path = target.path("models")
-    advice = "check the URL or name one with --model"
+    advice = "check the URL, http or https too, or name one with --model"
     try:
         status, body = reactor.ask(target, "GET", path, timeout_s)
         document = _document(status, body)
@@ -149,7 +149,11 @@ def _with_dependants_dropped(optional: frozenset[str], field: str) -> frozenset[
 
 
 def _learnt(target: Target, record: StreamRecord, signs: Signs, traits: Traits) -> Learnt:
-    if record.outcome in (Outcome.REFUSED, Outcome.OURS):
+    # A body that ended cleanly may be all that this server ever shows; anything else is a failure by itself.
+    if record.ending not in (Ending.COMPLETE, Ending.ENDED_EARLY):
+        missed = "come whole" if record.outcome is Outcome.LOST else "begin"
         why = f"{record.ending.sentence} {record.evidence.error}".rstrip()
-        raise TraitsUnknownError(f"the probe stream to {target.url} did not begin ({record.ending}): {why}")
+        raise TraitsUnknownError(
+            f"the probe stream to {target.url} did not {missed} ({record.ending}): {why}"
+        )
     return Learnt(traits_of(signs, record.ending, traits.optional), record)

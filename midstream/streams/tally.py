@@ -7,6 +7,8 @@ from midstream.streams.traits import Signs, Traits, UsageShown
 
 LONGEST_GAPS = 3
 WORD_LIMIT = 256  # characters kept of a label or reason: more than any model's name (Kubernetes: 253)
+CHOICES_KEPT = 128  # OpenAI's limit of `n`; endless new indexes must not fill memory
+OTHER_CHOICES = -1  # all others together
 LABELS_KEPT = 16  # two are damage already; a record outlives its stream, so it must stay small
 
 
@@ -138,7 +140,9 @@ class Tally:
         """How many tokens the event brought for this choice; 0 for a role or an empty finish."""
         state = self._choices.get(choice.index)
         if state is None:
-            state = self._choices[choice.index] = _ChoiceState()
+            state = self._choices.setdefault(
+                choice.index if len(self._choices) < CHOICES_KEPT else OTHER_CHOICES, _ChoiceState()
+            )
         if choice.finish_reason is not None:
             state.finish_reason = choice.finish_reason[:WORD_LIMIT]
         ids = len(choice.token_ids) if choice.token_ids else 0

@@ -10,6 +10,7 @@ from midstream.streams.ending import Ending
 from midstream.streams.exchange import Observed
 from midstream.streams.record import StreamRecord
 from midstream.streams.request import StreamRequest
+from midstream.streams.secret import Secrets
 from midstream.streams.target import Target
 from midstream.streams.traits import Signs, Traits
 from tests.midstream.builders import stream
@@ -18,6 +19,7 @@ from tests.midstream.builders import stream
 class HeldReactor:
     def __init__(self) -> None:
         self.asked: list[StreamRequest] = []
+        self.secrets = Secrets()
         self._open: dict[str, AsyncResult] = {}
         self._with_token: set[str] = set()
 

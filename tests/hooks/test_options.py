@@ -18,6 +18,7 @@ from hooks.options import (
     read_settings,
 )
 from hooks.promotion import DRAIN_RESERVE_S, PERSON_LIMIT_S, TRIGGER_LIMIT_S
+from midstream import smoke_command
 from midstream.promotion import Promoter
 from tests.hooks.command_line import locust_parser, parse
 
@@ -44,6 +45,22 @@ TEXTS = {
 
 def read(*arguments: str, **environ: str) -> Settings:
     return read_settings(parse(*arguments), environ)
+
+
+PROXY = "http://ada:secret@proxy.example:3128"
+PROXY_NAMES = ("MIDSTREAM_HTTPS_PROXY", "https_proxy", "HTTPS_PROXY")
+
+
+@pytest.mark.parametrize("name", PROXY_NAMES)
+def test_a_proxy_is_taken_from_the_environment(name):
+    access = read("--host", "https://a", **{name: PROXY, "NO_PROXY": "b.example"}).access
+    assert access.https_proxy == PROXY
+    assert access.no_proxy == "b.example"
+
+
+def test_an_empty_or_foreign_proxy_does_not_hinder_a_rehearsal():
+    for text in ("", "socks5://127.0.0.1:1080"):
+        assert read(HTTPS_PROXY=text).mode is Mode.REHEARSAL
 
 
 def test_no_target_is_the_rehearsal_with_its_plan():
@@ -179,7 +196,8 @@ def test_every_bundled_plan_is_known_here_and_parses():
 
 
 def test_options_of_the_readme_exist():
-    known = {flag for action in locust_parser()._actions for flag in action.option_strings}
+    parsers = (locust_parser(), smoke_command._parser())
+    known = {flag for parser in parsers for action in parser._actions for flag in action.option_strings}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", README))
     assert named
     assert named <= known
@@ -201,6 +219,7 @@ IN_WORDS = {
     *("scenario", "plan", "tokens", "stream_seconds", "users", "spawn_rate", "run_time"),
     *("trigger", "set_image", "set_model", "set_env", "set_args", "trigger_limit", "drain_limit"),
     *("cacert", "cert", "key", "insecure", "header", "resolve", "api_key_env", "api_key_command"),
+    *("https_proxy", "no_proxy"),
     *("max_ttft_p95", "max_gap", "rehearsal_fault"),
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 from hooks import tested as target_under_test
 from hooks import verdict as of_verdict
+from hooks.lateness import LATE_NS, PERIOD_S
 from hooks.options import Mode
 from hooks.promotion import Promotion
 from hooks.verdict import conclude, gather, show
@@ -18,7 +19,8 @@ from midstream.contract import NOT_KEPT
 from midstream.promotion import Script
 from midstream.rollouts.client import Cluster, UnreachableError
 from midstream.rollouts.timeline import Timeline
-from midstream.run import LateSpell, Limits, PreviewFinding, ScriptEnd, State
+from midstream.run import UNNOTED_DELAY_NS, LateSpell, Limits, PreviewFinding, ScriptEnd, State
+from midstream.streams.clock import Clocks
 from midstream.streams.deadlines import Deadlines
 from midstream.streams.ending import Ending
 from midstream.verdict import Decision
@@ -123,6 +125,19 @@ def test_a_plain_load_is_a_run_without_a_rollout(session):
     assert run.started_ns == session.started_ns
     assert before_ns <= run.stopped_ns <= time.monotonic_ns()
     assert abs(run.stopped_ns + run.wall_minus_monotonic_ns - time.time_ns()) < 60e9
+
+
+def test_what_dated_the_streams_reaches_the_report(session, tmp_path):
+    close(session, *streams(3))
+    report = conclude(session)
+    assert report.run.clocks == Clocks(reads=7, undated_reads=2, steps=1)
+    written = json.loads((tmp_path / "verdict.json").read_text())
+    assert written["clocks"] == {"reads": 7, "undated_reads": 2, "steps": 1}
+    assert any("the wall clock was set once" in note for note in written["notes"])
+
+
+def test_a_delay_that_makes_no_spell_is_allowed_for():
+    assert PERIOD_S * 1e9 + LATE_NS <= UNNOTED_DELAY_NS
 
 
 def test_a_promotion_brings_all_that_it_saw(session, watched):

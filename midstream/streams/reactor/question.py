@@ -61,11 +61,14 @@ class Question:
     def eof(self, _at_ns: int) -> None:
         """The peer's FIN."""
         missing = self._reader.eof()
-        self._conclude(Ending.TRUNCATED if missing else Ending.COMPLETE, missing)
+        silent = missing and not self._reader.began  # as a server does that expects TLS
+        ending = Ending.RESET_BEFORE_HEADERS if silent else Ending.TRUNCATED if missing else Ending.COMPLETE
+        self._conclude(ending, missing)
 
     def reset(self, _at_ns: int, errno: str) -> None:
         """The connection broke."""
-        self._conclude(Ending.RESET, f"{Ending.RESET.sentence} {errno}")
+        ending = Ending.RESET if self._reader.began else Ending.RESET_BEFORE_HEADERS
+        self._conclude(ending, f"{ending.sentence} {errno}")
 
     def refuse(self, ending: Ending, _at_ns: int, error: str, _errno: str = "") -> None:
         """No connection came about."""

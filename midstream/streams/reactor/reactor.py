@@ -12,6 +12,7 @@ from midstream.streams.reactor.loop import Loop
 from midstream.streams.reactor.question import Answer, Question
 from midstream.streams.record import Lane, StreamRecord
 from midstream.streams.request import StreamRequest
+from midstream.streams.secret import Secrets
 from midstream.streams.target import Target
 from midstream.streams.traits import Traits
 from midstream.streams.wire import question_bytes, stream_bytes
@@ -25,6 +26,7 @@ class Reactor:
         self._deadlines = deadlines
         self._worker = worker
         self._loop = Loop(deadlines, access)
+        self.secrets = Secrets(access.secrets())  # starred in all records and errors
 
     def stream(
         self,
@@ -64,6 +66,7 @@ class Reactor:
             exchange.cut(time.monotonic_ns())  # no effect on one that has ended: only a kill gets here
             self._loop.leave(talk)
             observed = exchange.observed()
+            observed = observed._replace(record=self.secrets.cleaned(observed.record))
             if on_close is not None:
                 on_close(observed.record)
         return observed
@@ -83,11 +86,12 @@ class Reactor:
         answer = question.answer()
         if answer is not None:
             return answer
+        why = self.secrets.hide(question.why)
         if question.ending is Ending.TIMED_OUT:
             raise TimeoutError(f"{target.url} did not answer within {timeout_s:g} s")
         if question.ending is Ending.MALFORMED:
-            raise ValueError(f"{target.url}: {question.why}")
-        raise ConnectionError(f"{target.url}: {question.why}")
+            raise ValueError(why)
+        raise ConnectionError(why)
 
     def cut_all(self) -> None:
         """Stop every open stream; each still yields its record."""

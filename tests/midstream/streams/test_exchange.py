@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midstream.streams.ending import Ending, Outcome
-from midstream.streams.exchange import REFUSAL_LIMIT_BYTES, Exchange
+from midstream.streams.exchange import ERROR_LIMIT, REFUSAL_LIMIT_BYTES, Exchange
 from midstream.streams.sse import EVENT_LIMIT_BYTES
 from midstream.streams.traits import Traits, UsageShown
 from tests.midstream.streams import wire
@@ -396,6 +396,13 @@ def test_an_endless_refusal_is_not_read_to_its_end():
     feed(exchange, [b"x" * REFUSAL_LIMIT_BYTES])
     assert exchange.ending is Ending.HTTP_5XX
     assert len(exchange.record().evidence.error) < 600
+
+
+def test_of_an_endless_reason_only_its_begin_is_kept():
+    head = b"HTTP/1.1 500 " + b"x" * 60_000 + b"\r\ncontent-length: 0\r\n\r\n"
+    record = ended(head)
+    assert record.ending is Ending.HTTP_5XX
+    assert len(record.evidence.error) <= ERROR_LIMIT
 
 
 def test_ten_megabytes_in_one_event_are_malformed():

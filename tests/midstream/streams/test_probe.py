@@ -115,9 +115,11 @@ def test_422_is_a_refusal_of_fields_too():
 
 HOPELESS = {
     "no sign": (plain(16, None, done=False), NO_SIGN),
-    "cut": (wire.HEAD + wire.body(wire.tokens(5, None)), NO_SIGN),
-    "aborted": (wire.response([wire.token(1, finish="abort"), "[DONE]"]), NO_SIGN),
-    "error event": (wire.response([{"error": {"message": "x"}}, "[DONE]"]), NO_SIGN),
+    "cut cleanly": (wire.response(wire.tokens(5, None)), NO_SIGN),
+    "cut": (wire.HEAD + wire.body(wire.tokens(5, None)), r"did not come whole \(truncated\).*after 5 chunks"),
+    "bad bytes": (wire.HEAD + b"zz\r\n", r"did not come whole \(malformed\).*begins with b'zz"),
+    "aborted": (wire.response([wire.token(1, finish="abort"), "[DONE]"]), r"whole \(aborted\)"),
+    "error event": (wire.response([{"error": {"message": "engine died"}}, "[DONE]"]), "engine died"),
     "always 400": (refusal("400 Bad Request", "too long"), "400 Bad Request: too long"),
     "404": (refusal("404 Not Found", "no model m"), "404 Not Found: no model m"),
     "JSON": (

@@ -5,7 +5,7 @@ import pytest
 
 from midstream.streams.openai import read_chunk
 from midstream.streams.record import TokenSource
-from midstream.streams.tally import Silences, Tally
+from midstream.streams.tally import CHOICES_KEPT, Silences, Tally
 from midstream.streams.traits import Traits, UsageShown
 from tests.midstream.streams import wire
 from tests.midstream.streams.streams import PLAIN, VLLM
@@ -139,3 +139,11 @@ def test_what_a_server_calls_things_stays_small():
     signs = tally.signs(framed=True)
     assert 1 < len(signs.labels) <= 16
     assert all(len(words) <= 256 for words in (*signs.labels, signs.finish_reason or "", tally.label))
+
+
+def test_endless_new_choices_do_not_fill_memory():
+    tally = Tally(VLLM, None)
+    for number in range(10 * CHOICES_KEPT):
+        tally.add(read_chunk(b'{"choices": [{"index": %d, "text": "x", "token_ids": [1]}]}' % number), 1, 1)
+    assert len(tally._choices) <= CHOICES_KEPT + 1
+    assert tally.tokens()[0] == 10 * CHOICES_KEPT

@@ -499,3 +499,34 @@ def test_headers_with_a_path_prefix_are_sent(reactor):
     assert record.ending is Ending.COMPLETE
     assert seen[0].startswith(b"POST /team/llm/v1/completions HTTP/1.1\r\n")
     assert b"\r\nAuthorization: Bearer k3y\r\n" in seen[0]
+
+
+def test_no_record_holds_a_secret(reactor):
+    echo = b'{"error": {"message": "no access for Bearer k3y-of-ours"}}'
+    head = b"HTTP/1.1 500 Oops\r\ncontent-length: %d\r\n\r\n" % len(echo)
+    reactor.secrets.add("Bearer k3y-of-ours")
+    closed: list[StreamRecord] = []
+    with RawServer(answering(head + echo)) as server:
+        observed = reactor.observe(Target.parse(server.url), request(), VLLM, on_close=closed.append)
+    assert observed.record == closed[0]
+    assert "k3y" not in repr(closed[0].evidence)
+    assert "no access for" in closed[0].evidence.error
+
+
+def test_reads_without_a_kernel_stamp_are_counted_and_no_token_of_them_is_certain(reactor, monkeypatch):
+    monkeypatch.setattr(
+        "midstream.streams.reactor.connection.SO_TIMESTAMPNS", 9_999
+    )  # as where it is unknown
+    with RawServer(paced(4, 0.02, [])) as server:
+        record = one_stream(reactor, server)
+    assert (record.ending, record.uncertain_tokens) == (Ending.COMPLETE, 4)
+    clocks = reactor.clocks()
+    assert clocks.undated_reads == clocks.reads > 0
+
+
+def test_reads_with_a_kernel_stamp_are_counted(reactor):
+    with RawServer(paced(4, 0.02, [])) as server:
+        one_stream(reactor, server)
+    clocks = reactor.clocks()
+    assert clocks.undated_reads == 0
+    assert clocks.reads >= 4
