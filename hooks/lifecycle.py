@@ -17,6 +17,7 @@ from locust.env import Environment
 from hooks import verdict
 from hooks.api_key import keep_key_fresh
 from hooks.layers import UsageError
+from hooks.open_files import allow_open_files
 from hooks.options import Mode, Settings, read_settings
 from hooks.progress import Progress
 from hooks.promotion import Promotion
@@ -153,7 +154,9 @@ class Lifecycle:
         if session.settings.api_key_command is not None:
             session.spawn(
                 "API key",
-                lambda: keep_key_fresh(session.settings, session.load.use_key, session.progress.say),
+                lambda: keep_key_fresh(
+                    session.settings, session.load.use_key, session.progress.say, session.load.key_refused
+                ),
             )
         rollout = session.tested.rollout
         if rollout is None:
@@ -262,6 +265,7 @@ def _prepare(environment: Environment) -> Session:
     assert parsed is not None  # Locust's command line always makes them
     settings = read_settings(parsed, os.environ)
     _refuse_distributed(parsed)
+    allow_open_files(settings)
     try:
         scenarios = read_scenarios(settings.scenario)
         folder = open_results(settings.results, datetime.now(UTC))
