@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,7 @@ class Source(NamedTuple):
     flag: str
     envs: tuple[str, ...]
     repeatable: bool = False
+    separator: str = ","  # between the values of a repeatable one in the environment
 
 
 def from_command_line(parsed: argparse.Namespace, sources: Iterable[Source]) -> Layer:
@@ -43,14 +45,14 @@ def from_command_line(parsed: argparse.Namespace, sources: Iterable[Source]) -> 
 
 
 def from_environment(environ: Mapping[str, str], sources: Iterable[Source]) -> Layer:
-    """What the environment says; repeatable options are separated by commas."""
+    """What the environment says; repeatable options are split by their separator."""
     layer: dict[str, Given] = {}
     for source in sources:
         name = next((name for name in source.envs if name in environ), None)
         if name is not None:
             text = environ[name]
             layer[source.name] = Given(
-                f"{name}={text}", tuple(text.split(",")) if source.repeatable else text
+                f"{name}={text}", tuple(text.split(source.separator)) if source.repeatable else text
             )
     return layer
 
@@ -82,10 +84,23 @@ def _mapping(path: Path) -> Mapping[object, object]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--plan {path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"--plan {path}: no valid YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"--plan {path}: no valid YAML{_yaml_fault(error)}") from None
+    except (ValueError, LookupError, AttributeError, RecursionError):  # what PyYAML leaves of `!!int x`
+        raise UsageError(f"--plan {path}: it holds a date or number that is none") from None
     if not isinstance(content, dict):
         raise UsageError(f"--plan {path}: write one `option: value` a line")
     return content
+
+
+_OWN_WORD = re.compile(r"\b(alias|tag handle|tag) .*", re.DOTALL)  # *KEY and !KEY, as they stand
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    """Where and what, without the plan's own lines, which PyYAML quotes: one may hold a header's secret."""
+    mark = getattr(error, "problem_mark", None)
+    where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
+    problem = getattr(error, "problem", None) or "it holds characters that YAML does not allow"
+    return f"{where}: " + _OWN_WORD.sub(r"\1", problem)
 
 
 def _plan_text(value: object) -> str | tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import traceback
 
 import pytest
 from hypothesis import given
@@ -23,8 +24,9 @@ RATE = Source(
     "max_error_rate", "max_error_rate", "--max-error-rate", ("MIDSTREAM_MAX_ERROR_RATE", "MAX_ERROR_RATE")
 )
 FAULT = Source("fault", "fault", "--fault", ("MIDSTREAM_FAULT",), repeatable=True)
+HEADER = Source("header", "header", "--header", ("MIDSTREAM_HEADER",), repeatable=True, separator="\n")
 USERS = Source("users", "num_users", "--users", ("MIDSTREAM_USERS",))
-SOURCES = (TOKENS, RATE, FAULT, USERS)
+SOURCES = (TOKENS, RATE, FAULT, HEADER, USERS)
 
 
 def test_the_command_line_gives_what_was_typed():
@@ -47,6 +49,11 @@ def test_the_environment_is_told_as_it_stands_there():
         "max_error_rate": Given("MAX_ERROR_RATE=5%", "5%"),
         "fault": Given("MIDSTREAM_FAULT=a,b", ("a", "b")),
     }
+
+
+def test_an_option_may_have_a_separator_of_its_own():
+    environ = {"MIDSTREAM_HEADER": "X-Team: a, b\nX-Other: c"}
+    assert from_environment(environ, SOURCES)["header"].text == ("X-Team: a, b", "X-Other: c")
 
 
 def test_of_two_variables_the_first_name_wins():
@@ -90,7 +97,10 @@ REFUSED = {
     "list": (b"- tokens", "write one `option: value` a line"),
     "a word": (b"tokens", "write one `option: value` a line"),
     "nothing": (b"", "write one `option: value` a line"),
-    "no YAML": (b"tokens: [1", "no valid YAML"),
+    "no YAML": (b"tokens: [1", r"no valid YAML \(line 1, column 11\): expected ',' or '\]'"),
+    "no YAML in a later line": (b"tokens: 1\nfault: a: b", r"\(line 2, column 9\): mapping values are not"),
+    "characters of no text": (b"tokens: \0", "no valid YAML: it holds characters"),
+    "a date that is none": (b"tokens: 2026-99-99", "a date or number that is none"),
     "no text": (b"\xff\xfe\xff", "cannot be read"),
 }
 
@@ -103,6 +113,33 @@ def test_what_a_plan_may_not_hold_is_told_in_one_line(tmp_path, content, words):
         from_plan(path, SOURCES)
     assert str(refused.value).startswith(f"--plan {path}: ")
     assert "\n" not in str(refused.value)
+
+
+QUOTING = {
+    "a quote not closed": "header: 'X-Key: s3cr3t",
+    "two colons": "header: X-Key: s3cr3t",
+    "an alias": "header: *s3cr3t",
+    "a tag": "header: !s3cr3t x",
+    "a tag with an apostrophe": "header: !s3cr3t'x y",
+    "a tag of a handle": "header: !s3cr3t!x y",
+    "a character that begins no word": "header: @s3cr3t",
+    "an escape": 'header: "X-Key: s3cr3t \\q"',
+    "a list not closed": "header: [s3cr3t\nusers: 1",
+    "an anchor given twice": "header: &s3cr3t a\nusers: &s3cr3t b: c",
+    "a word as a number": "header: !!int s3cr3t",
+    "a word as a moment": "header: !!timestamp s3cr3t",
+    "a word as yes or no": "header: !!bool s3cr3t",
+    "control characters": "header: s3cr3t\0",
+}
+
+
+@pytest.mark.parametrize("content", QUOTING.values(), ids=QUOTING)
+def test_a_fault_of_a_plan_is_told_without_its_words(tmp_path, content):
+    path = tmp_path / "plan.yaml"
+    path.write_text(content)
+    with pytest.raises(UsageError) as refused:
+        from_plan(path, SOURCES)
+    assert "s3cr3t" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_a_missing_plan_is_told_with_its_path(tmp_path):
