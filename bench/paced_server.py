@@ -12,9 +12,16 @@ HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
 )
+# As vLLM 0.32 answers the product's own payload: token ids with usage on every event.
 EVENT = (
     'data: {"id":"cmpl-0123456789abcdef0123456789abcdef","object":"text_completion","created":1763900000,'
-    '"model":"m","choices":[{"index":0,"text":"%s","logprobs":null,"finish_reason":%s}],"usage":null}\n\n'
+    '"model":"m","choices":[{"index":0,"text":"%016d","logprobs":null,"finish_reason":null,"stop_reason":null,'
+    '"token_ids":[%d],"prompt_token_ids":null}],"usage":{"prompt_tokens":9,"total_tokens":%d,'
+    '"completion_tokens":%d}}\n\n'
+)
+LAST = (
+    'data: {"id":"cmpl-0123456789abcdef0123456789abcdef","object":"text_completion","created":1763900000,'
+    '"model":"m","choices":[{"index":0,"text":"","logprobs":null,"finish_reason":"length"}]}\n\n'
 )
 
 
@@ -30,13 +37,14 @@ async def _answer(
         writer.write(HEAD)
         loop = asyncio.get_running_loop()
         due = loop.time() + random.random() / rate
-        for _ in range(tokens):
+        for number in range(1, tokens + 1):
             await asyncio.sleep(due - loop.time())
             if writer.is_closing():  # a client that has measured leaves in mid-stream
                 return
-            writer.write(_chunk((EVENT % (f"{time.monotonic_ns():016d}", "null")).encode()))
+            event = EVENT % (time.monotonic_ns(), 1_000 + number, 9 + number, number)
+            writer.write(_chunk(event.encode()))
             due += 1 / rate
-        writer.write(_chunk((EVENT % ("", '"length"')).encode()) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        writer.write(_chunk(LAST.encode()) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
         await writer.drain()
     except (OSError, asyncio.IncompleteReadError):
         pass
