@@ -1,5 +1,6 @@
-"""A server behind TLS that answers under one path to who shows its key, 401 to all others."""
+"""A server behind TLS that answers under one path to who shows its key, and tells it in its errors."""
 
+import itertools
 import json
 import ssl
 import time
@@ -13,10 +14,18 @@ DENIED = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n"
 PACE_S = 0.02
 
 
+ECHOED = ("authorization", "x-key")
+
+
 def behind_a_key(key: str, prefix: str) -> Script:
-    """Streams as long as asked, with a list of models."""
+    """Streams as long as asked, with a list of models; 401 to who has another key.
+
+    The first stream is whole. Of each three that follow one is answered by 500, one by an error event in
+    its midst, both of which hold the client's secret headers; one is whole.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(FIXTURES / "tls" / "server.pem")
+    numbers = itertools.count()
     models = (FIXTURES / "vllm" / "models.response.http").read_bytes()
 
     def play(peer: Peer) -> None:
@@ -30,10 +39,26 @@ def behind_a_key(key: str, prefix: str) -> Script:
         elif head.startswith(f"GET {prefix}/v1/models ".encode()):
             peer.send(models)
         elif head.startswith(f"POST {prefix}/v1/completions ".encode()):
-            peer.send(wire.HEAD)
-            for event in wire.tokens(json.loads(body)["max_tokens"]):
-                peer.send(wire.body([event]))
-                time.sleep(PACE_S)
-            peer.send(wire.body(["[DONE]"]) + wire.LAST_CHUNK)
+            _stream(peer, next(numbers) % 3, json.loads(body)["max_tokens"], _echo(head))
 
     return play
+
+
+def _stream(peer: Peer, turn: int, tokens: int, echo: str) -> None:
+    error = {"error": {"message": f"no upstream took {echo}", "type": "InternalServerError", "code": 500}}
+    if turn == 1:
+        answer = json.dumps(error).encode()
+        peer.send(b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/json\r\n")
+        peer.send(b"content-length: %d\r\n\r\n%s" % (len(answer), answer))
+        return
+    peer.send(wire.HEAD)
+    for event in wire.tokens(tokens)[: tokens // 2 if turn == 2 else tokens]:
+        peer.send(wire.body([event]))
+        time.sleep(PACE_S)
+    peer.send(wire.body([*([error] if turn == 2 else []), "[DONE]"]) + wire.LAST_CHUNK)
+
+
+def _echo(head: bytes) -> str:
+    """The lines of the secret headers as the client sent them."""
+    lines = head.decode("latin-1").split("\r\n")
+    return ", ".join(line for line in lines if line.partition(":")[0].lower() in ECHOED)

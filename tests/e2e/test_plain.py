@@ -23,13 +23,26 @@ def test_open_streams_finish_when_the_time_is_over(ended):
 
 @pytest.mark.whole_run("plain-with-a-key")
 def test_a_key_gets_through_and_is_written_nowhere(ended):
-    assert ended.exit_code == 0, ended.output
+    assert ended.exit_code == 1, ended.output  # for the errors that this server plays, and for these alone
+    endings = {stream["ending"] for stream in ended.streams}
+    assert {"complete", "http_5xx", "error_event"} <= endings
+    assert endings <= {"complete", "http_5xx", "error_event", "cut"}
     assert "--insecure" in ended.verdict["subject"]["path"]
     assert API_KEY not in ended.output
     assert ended.folder is not None
     files = [file for file in ended.folder.rglob("*") if file.is_file()]
     assert files
     assert not [file for file in files if API_KEY.encode() in file.read_bytes()]
+
+
+@pytest.mark.whole_run("plain-with-a-key")
+@pytest.mark.parametrize("ending", ["http_5xx", "error_event"])
+def test_a_key_that_the_server_tells_is_starred(ended, ending):
+    told = [str(stream["evidence"]) for stream in ended.streams if stream["ending"] == ending]
+    assert told
+    for evidence in told:
+        assert "Authorization: Bearer ***" in evidence
+        assert "X-Key: ***" in evidence
 
 
 @pytest.mark.whole_run("plain-chat")
