@@ -1,6 +1,5 @@
 """What a failed TLS handshake means in words that name the option to give."""
 
-import re
 import ssl
 
 # X509_V_ERR_* of OpenSSL (x509_vfy.h), which `verify_code` holds.
@@ -25,7 +24,6 @@ _VERSION = "it speaks no version of TLS that is accepted here (1.2 or later)"
 # By `reason`, the name of OpenSSL's error or of the alert that the server sent (RFC 8446 6.2).
 _REASONS: dict[str, str] = {
     "WRONG_VERSION_NUMBER": _NOT_TLS,
-    "HTTP_REQUEST": _NOT_TLS,
     "PACKET_LENGTH_TOO_LONG": _NOT_TLS,
     "UNSUPPORTED_PROTOCOL": _VERSION,
     "TLSV1_ALERT_PROTOCOL_VERSION": _VERSION,
@@ -40,7 +38,6 @@ _REASONS: dict[str, str] = {
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "it broke the handshake off: it may ask for a client certificate "
     "(--cert FILE), or share no cipher",
     "TLSV1_UNRECOGNIZED_NAME": "it serves no such name: see the host in the URL",
-    "SSLV3_ALERT_UNRECOGNIZED_NAME": "it serves no such name: see the host in the URL",
 }
 
 
@@ -52,7 +49,5 @@ def tls_fault(error: ssl.SSLError, host: str) -> str:
 def _why(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _VERIFY.get(error.verify_code, _UNVERIFIED.format(error.verify_message))
-    # Newer versions of OpenSSL name an alert TLSV1_..., older ones SSLV3_...
     reason = error.reason or ""
-    known = _REASONS.get(reason) or _REASONS.get(re.sub(r"\ATLSV1_ALERT", "SSLV3_ALERT", reason))
-    return known or reason.replace("_", " ").lower() or str(error)
+    return _REASONS.get(reason) or reason.replace("_", " ").lower() or str(error)
