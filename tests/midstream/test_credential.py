@@ -1,10 +1,15 @@
 """When answers 401 say that our key died, and when that a revision refuses its clients."""
 
+from itertools import chain
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 
-from midstream.credential import with_credential
-from midstream.streams.ending import Ending
+from midstream.credential import is_key_refused, with_credential
+from midstream.run import Limits, Run
+from midstream.streams.ending import Ending, Outcome
 from midstream.verdict import Decision, judge
 from tests.midstream.builders import WHOLE, plain, run, stream, streams
 
@@ -68,3 +73,79 @@ def test_another_failure_within_keeps_them_refusals(ending):
     other = stream(ending, at=105.1, status=None)
     read = with_credential(structs.replace(judged, streams=(*judged.streams, other)))
     assert Ending.CREDENTIAL not in {record.ending for record in read.streams}
+
+
+# --- the laws: a key that died makes no run pass, nor does what else goes wrong ------------------------
+
+_SECONDS = st.integers(min_value=810, max_value=1300).map(lambda tenths: tenths / 10)
+_ENDINGS = st.sampled_from(list(Ending))
+_WORSE = st.sampled_from([e for e in Ending if e.outcome in (Outcome.LOST, Outcome.REFUSED)])
+
+
+@st.composite
+def _other(draw):
+    """Any stream that was not refused for its key, whole as often as not."""
+    ending = draw(st.just(Ending.COMPLETE) | _ENDINGS)
+    lasts = draw(st.sampled_from([0.1, 2.0, 25.0]))
+    return stream(ending, at=draw(_SECONDS), lasts=lasts, fresh=draw(st.booleans()))
+
+
+@st.composite
+def _refusals(draw):
+    """One time in which a key is refused: some requests alike, a quarter of a second apart."""
+    begin_s, count = draw(_SECONDS), draw(st.sampled_from([1, 2, 3, 12, 120]))
+    same = {"status": draw(st.sampled_from([401, 403])), "fresh": draw(st.sampled_from([True, True, False]))}
+    return steadily(begin_s, begin_s + count / 4, **same)
+
+
+@st.composite
+def _runs(draw) -> Run:
+    """A key refused once or more, beside whole streams, where the limits forgive much or little."""
+    whole = draw(st.sampled_from([LONG, LONG, BEFORE, [], list(WHOLE)]))
+    refusals = chain.from_iterable(draw(st.lists(_refusals(), min_size=1, max_size=3)))
+    limits = st.builds(
+        Limits,
+        max_error_rate=st.sampled_from([0.05, 1.0]),
+        min_stream_completion=st.sampled_from([0.0, 1.0]),
+        max_crossing_lost=st.sampled_from([0, 999]),
+        require_drain=st.booleans(),
+    )
+    records = (*whole, *refusals, *draw(st.lists(_other(), max_size=2)))
+    drawn: Run = draw(st.sampled_from([run, plain]))(records, limits=draw(limits))
+    return drawn
+
+
+_RANK = {Decision.FAIL: 0, Decision.INCONCLUSIVE: 1, Decision.PASS: 2}
+
+
+@settings(max_examples=300, deadline=None)
+@given(_runs())
+def test_no_run_passes_for_its_dead_key(judged):
+    before, after = judge(judged).decision, judge(with_credential(judged)).decision
+    if before is not Decision.PASS:
+        assert after is not Decision.PASS
+
+
+@settings(max_examples=300, deadline=None)
+@given(_runs())
+def test_all_refusals_are_read_anew_or_none_and_nothing_else_ever(judged):
+    read = with_credential(judged)
+    anew = [now.ending for was, now in zip(judged.streams, read.streams, strict=True) if is_key_refused(was)]
+    assert set(anew) in ({Ending.HTTP_4XX}, {Ending.CREDENTIAL})
+    for was, now in zip(judged.streams, read.streams, strict=True):
+        assert now == (structs.replace(was, ending=anew[0]) if is_key_refused(was) else was)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_runs(), st.data())
+def test_what_else_goes_wrong_never_improves_a_run_with_a_dead_key(judged, data):
+    complete = [number for number, record in enumerate(judged.streams) if record.ending is Ending.COMPLETE]
+    if not complete:
+        return
+    number, ending = data.draw(st.sampled_from(complete)), data.draw(_WORSE)
+    records = list(judged.streams)
+    records[number] = structs.replace(records[number], ending=ending)
+    worse = structs.replace(judged, streams=tuple(records))
+    assert _RANK[judge(with_credential(worse)).decision] <= _RANK[judge(with_credential(judged)).decision], (
+        ending
+    )
