@@ -13,6 +13,7 @@ import msgspec
 from midstream.checks.check import is_unfit
 from midstream.checks.doubt import last_wait_ns
 from midstream.cohorts import NS_PER_S, Cohort, Cohorts, Member, Place, pod_marks
+from midstream.credential import FEWEST, is_key_refused, was_accepted
 from midstream.rollouts.timeline import Cutover, Mark, MarkName
 from midstream.run import Run
 from midstream.streams.ending import Ending, Outcome
@@ -95,6 +96,7 @@ class _Scene(NamedTuple):
     run: Run
     marks: dict[tuple[MarkName, int], tuple[Mark, ...]]  # of the old pods, by promotion
     totals: Counter[tuple[Place, Lane]]
+    keyless: frozenset[int]  # promotions whose new revision refused the key, and nobody had before
 
 
 class _Sighting(NamedTuple):
@@ -142,7 +144,7 @@ def find_causes(run: Run, cohorts: Cohorts) -> tuple[Cause, ...]:
         groups.setdefault(group, []).append(_Seen(loss, sighting))
     largest = sorted(groups.items(), key=lambda item: -len(item[1]))
     told = tuple(_cause(group, seen, scene) for group, seen in largest)
-    return (*_unfit(run), *told)
+    return (*_unfit(run), *_dead_key(run), *told)
 
 
 def _scene(run: Run, cohorts: Cohorts) -> _Scene:
@@ -154,7 +156,21 @@ def _scene(run: Run, cohorts: Cohorts) -> _Scene:
             for cutover in run.timeline.cutovers
         },
         Counter((place, member.stream.lane) for member in cohorts.members for place in member.places),
+        frozenset(cutover.number for cutover in run.timeline.cutovers if _refuses_key(cutover, run)),
     )
+
+
+def _refuses_key(cutover: Cutover, run: Run) -> bool:
+    """No key was refused before the cutover; after it, on new connections, several were and none accepted."""
+    from_ns = cutover.at.seen_ns + round(run.limits.max_propagation_s * NS_PER_S)
+    later_ns = (other.at.not_before_ns for other in run.timeline.cutovers if other.number > cutover.number)
+    to_ns = min(later_ns, default=run.stopped_ns)
+    of_new = [stream for stream in run.streams if stream.fresh and from_ns < stream.opened_ns < to_ns]
+    refused_before = any(
+        is_key_refused(stream) and stream.end_ns <= cutover.at.not_before_ns for stream in run.streams
+    )
+    several = sum(map(is_key_refused, of_new)) >= FEWEST
+    return several and not refused_before and not any(map(was_accepted, of_new))
 
 
 def _losses(run: Run, cohorts: Cohorts) -> Iterator[_Loss]:
@@ -300,6 +316,15 @@ _NOT_REACHED = frozenset(
 )
 
 
+def _key_refused(loss: _Loss, scene: _Scene) -> _Sighting | None:
+    """Answers 401 and 403 of a new revision that gives its clients no other."""
+    if loss.cutover is None or not is_key_refused(loss.member.stream):
+        return None
+    if loss.cutover.number not in scene.keyless:
+        return None
+    return _Sighting((loss.cutover.at,), words=(f"answered {loss.member.stream.status}",))
+
+
 RULES: tuple[_Rule, ...] = (
     _Rule(
         "no_shutdown_timeout",
@@ -335,6 +360,12 @@ RULES: tuple[_Rule, ...] = (
         "make the readiness probe ask the model itself, and keep scaleDownDelaySeconds above the time that "
         "the cutover needs to reach every node",
     ),
+    _Rule(
+        "key_refused",
+        _key_refused,
+        "the new revision does not accept the clients' key",
+        "give the new revision the keys of the old one (vLLM: --api-key or VLLM_API_KEY)",
+    ),
 )
 _UNEXPLAINED = _Rule(
     UNEXPLAINED,
@@ -357,6 +388,24 @@ def _unfit(run: Run) -> Iterator[Cause]:
         streams=run.preview.streams,
         evidence=(f"{run.preview.streams} streams through the preview Service",),
         mend="mend the new revision: what it runs, its arguments, the model's name",
+    )
+
+
+def _dead_key(run: Run) -> Iterator[Cause]:
+    """What `credential.with_credential` found: our own key died, which says nothing of the service."""
+    refused = [stream for stream in run.streams if stream.ending is Ending.CREDENTIAL]
+    if not refused:
+        return
+    by = "both revisions" if run.timeline.cutovers else "the server"
+    statuses = sorted({str(stream.status) for stream in refused})
+    yield Cause(
+        line=f"{len(refused)} of {len(run.streams)} streams were answered {' or '.join(statuses)}: "
+        f"the key was no longer accepted by {by}",
+        cause="dead_key",
+        why=f"the key was no longer accepted by {by}",
+        streams=len(refused),
+        evidence=(Ending.CREDENTIAL.sentence,) if run.timeline.cutovers else (),
+        mend="give --api-key-command, a command that prints a key that is still good",
     )
 
 

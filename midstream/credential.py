@@ -68,10 +68,11 @@ def _begins_well(first: _Episode, run: Run) -> bool:
     refused_ns = first[0].end_ns
     if run.baseline_ns is not None and refused_ns <= run.baseline_ns[1]:
         return False
-    return any(_was_accepted(record) and (record.headers_ns or 0) < refused_ns for record in run.streams)
+    return any(was_accepted(record) and (record.headers_ns or 0) < refused_ns for record in run.streams)
 
 
-def _was_accepted(record: StreamRecord) -> bool:
+def was_accepted(record: StreamRecord) -> bool:
+    """Whether the server took the request, whatever became of the stream."""
     return record.headers_ns is not None and record.status is not None and 200 <= record.status < 300
 
 

@@ -8,10 +8,10 @@ from msgspec import structs
 from midstream import causes, checks, cohorts, verdict
 from midstream.causes import ENDING_WORDS, UNEXPLAINED, Cause, find_causes
 from midstream.cohorts import read_cohorts
-from midstream.rollouts.timeline import MarkName, Timeline
+from midstream.rollouts.timeline import Cutover, MarkName, Timeline
 from midstream.run import Image, PreviewFinding, Run
 from midstream.streams.ending import Ending, Outcome
-from midstream.streams.record import Evidence
+from midstream.streams.record import Evidence, StreamRecord
 from tests.midstream.builders import (
     BUDGET,
     NEW,
@@ -57,6 +57,11 @@ def killed(**changes: Any) -> Run:
 
 def refused(ending: Ending = Ending.CONNECT_REFUSED, **changes: Any) -> Run:
     return run((*streams(80), *streams(3, ending, at=102.0, lasts=0.1)), **changes)
+
+
+def denied(*at: float, **changes: Any) -> list[StreamRecord]:
+    """Requests answered 401 at these seconds."""
+    return [stream(Ending.HTTP_4XX, at=each, lasts=0.02, status=401, **changes) for each in at]
 
 
 def found(judged: Run) -> tuple[Cause, ...]:
@@ -111,6 +116,58 @@ def test_the_line_says_which_streams_when_where_and_why():
 )
 def test_what_the_evidence_shows(judged, cause):
     assert names(judged) == [cause]
+
+
+BACK = structs.replace(
+    timeline(),
+    cutovers=(
+        *timeline().cutovers,
+        Cutover(number=2, old=NEW, new=OLD, at=mark(MarkName.T8, 118.0, revision=OLD), old_pods=()),
+    ),
+)
+KEYLESS = {
+    "from the cutover on": run([*streams(80), *denied(101, 111, 112, 113)]),
+    "403": run([*streams(80), *(structs.replace(each, status=403) for each in denied(111, 112, 113))]),
+    "until the old one was back": run([*streams(80), *denied(111, 112, 113), stream(at=125)], timeline=BACK),
+}
+
+
+@pytest.mark.parametrize("judged", KEYLESS.values(), ids=KEYLESS)
+def test_a_new_revision_that_refuses_the_clients_key(judged):
+    (cause,) = found(judged)
+    assert cause.cause == "key_refused"
+    assert cause.line.endswith(": the new revision does not accept the clients' key")
+    assert {"answered 401", "answered 403"} & set(cause.evidence)
+    assert "--api-key" in cause.mend
+
+
+NOT_KEYLESS = {
+    "refused before the cutover too": run([*streams(80), *denied(95, 111, 112, 113)]),
+    "accepted by the new one too": run([*streams(80), *denied(111, 112, 113), stream(at=114)]),
+    "too few": run([*streams(80), *denied(111, 112)]),
+    "on kept connections alone": run([*streams(80), *denied(111, 112, 113, fresh=False)]),
+    "404": run([*streams(80), *streams(3, Ending.HTTP_4XX, at=111, lasts=0.02)]),
+    "no cutover": plain([*streams(80), *denied(111, 112, 113)]),
+}
+
+
+@pytest.mark.parametrize("judged", NOT_KEYLESS.values(), ids=NOT_KEYLESS)
+def test_refusals_that_do_not_show_whose_key_it_is(judged):
+    assert set(names(judged)) == {UNEXPLAINED}
+
+
+DEAD = {
+    "plain": (plain, "3 of 83 streams were answered 401: the key was no longer accepted by the server"),
+    "rollout": (run, "3 of 83 streams were answered 401: the key was no longer accepted by both revisions"),
+}
+
+
+@pytest.mark.parametrize(("of", "line"), DEAD.values(), ids=DEAD)
+def test_our_own_key_that_died(of, line):
+    dead = [structs.replace(each, ending=Ending.CREDENTIAL) for each in denied(107, 108, 109)]
+    (cause,) = found(of([*streams(80), *dead]))
+    assert (cause.cause, cause.line, cause.streams) == ("dead_key", line, 3)
+    assert "--api-key-command" in cause.mend
 
 
 NO_T13 = timeline(without=[MarkName.T13])

@@ -33,6 +33,7 @@ CASES = {
     "refused from the first, plain": (plain(steadily(90, 120)), False),
     "one replica of two, plain": (plain([*BEFORE, *steadily(90, 99), *ANSWERED]), False),
     "now and then, plain": (plain([*BEFORE, refused(90), stream(at=91), refused(92)]), False),
+    "one that strayed before": (plain([*BEFORE, refused(86.1), stream(at=87.0), *steadily(90, 120)]), False),
     "404": (plain([*BEFORE, *steadily(90, 120, status=404)]), False),
     "both revisions": (run([*LONG, *steadily(95, 125)]), True),
     "the new one alone": (run([*WHOLE, *steadily(111.5, 125)]), False),
