@@ -41,13 +41,14 @@ class Option(NamedTuple):
     repeatable: bool = False
     is_switch: bool = False  # on the command line without a value
     is_secret: bool = False  # its value is never shown
+    separator: str = ","  # of several values in one variable of the environment
 
     @property
     def source(self) -> Source:
         """How it can be given."""
         flag = "--" + self.name.replace("_", "-")
         envs = tuple(name for name in (f"MIDSTREAM_{self.name.upper()}", *self.env.split()))
-        return Source(self.name, self.name, flag, envs, self.repeatable)
+        return Source(self.name, self.name, flag, envs, self.repeatable, self.separator)
 
 
 _LOCUST, _TARGET, _ACCESS, _LOAD, _SCRIPT, _STREAM, _VERDICT, _REHEARSAL = (
@@ -84,10 +85,12 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "header",
         values.header,
-        "'NAME: VALUE' for every request, its value shown nowhere; may be given several times",
+        "'NAME: VALUE' for every request, its value shown nowhere; may be given several times, in the "
+        "environment one a line",
         _ACCESS,
         repeatable=True,
         is_secret=True,
+        separator="\n",  # commas stand within values
     ),
     Option(
         "resolve",
@@ -120,7 +123,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "api_key_command",
         values.arguments,
-        "command that prints the API key; it is run again every 5 minutes",
+        "command that prints the API key; it is run again before a JWT expires, every 5 minutes, on a 401",
         _ACCESS,
         is_secret=True,
     ),

@@ -58,6 +58,11 @@ def test_a_proxy_is_taken_from_the_environment(name):
     assert access.no_proxy == "b.example"
 
 
+def test_headers_from_the_environment_stand_one_a_line():
+    headers = read("--host", "http://a", MIDSTREAM_HEADER="Accept-Language: de, en\nX-Team: search").headers
+    assert headers == (("Accept-Language", "de, en"), ("X-Team", "search"))
+
+
 def test_an_empty_or_foreign_proxy_does_not_hinder_a_rehearsal():
     for text in ("", "socks5://127.0.0.1:1080"):
         assert read(HTTPS_PROXY=text).mode is Mode.REHEARSAL
