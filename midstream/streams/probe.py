@@ -87,11 +87,14 @@ def learn(reactor: StreamSource, target: Target, api: Api, model: str) -> Learnt
 def served_models(reactor: AnswerSource, target: Target, timeout_s: float = 5.0) -> tuple[ServedModel, ...]:
     """The models of GET /v1/models, at least one; ModelUnknownError when there is none."""
     path = target.path("models")
-    advice = "check the URL, http or https too, or name one with --model"
+    advice = "check the URL or name one with --model"
     try:
         status, body = reactor.ask(target, "GET", path, timeout_s)
         document = _document(status, body)
-    except (OSError, ValueError) as error:
+    except OSError as error:  # naming a model would not help
+        words = f"cannot ask {target.url}{path} for a model ({error}): check the URL, http or https too"
+        raise ModelUnknownError(words) from error
+    except ValueError as error:
         raise ModelUnknownError(f"cannot ask {target.url}{path} for a model ({error}): {advice}") from error
     entries = document.get("data") if isinstance(document, dict) else None
     models = tuple(filter(None, map(_served, entries if isinstance(entries, list) else [])))

@@ -92,7 +92,7 @@ def test_a_host_that_does_not_answer(tmp_path, silent):
 def test_a_certificate_that_nobody_vouches_for(tmp_path):
     with RawServer(behind_a_key("key", "")) as server:
         line = refusal(tmp_path, "--host", f"https://127.0.0.1:{server.port}")
-    assert re.search(r"does not verify.*--cacert FILE.*--insecure", line)
+    assert re.search(r"not trusted here.*--cacert FILE.*--insecure", line)
 
 
 def test_a_server_that_wants_a_key(tmp_path):

@@ -72,7 +72,9 @@ class Question:
 
     def refuse(self, ending: Ending, _at_ns: int, error: str, _errno: str = "") -> None:
         """No connection came about."""
-        self._conclude(ending, f"{ending.sentence} {error}")
+        # A connection that did not come about has only a list of what was tried for its words.
+        listed = ending in (Ending.CONNECT_REFUSED, Ending.CONNECT_TIMEOUT)
+        self._conclude(ending, f"{ending.sentence} {error}" if listed else error)
 
     def pass_deadline(self, now_ns: int) -> bool:
         """Conclude when the limit is over; whether it was."""

@@ -152,7 +152,6 @@ def test_served_models_in_the_servers_order():
 
 
 NO_MODEL = {
-    "unreachable": ConnectionRefusedError("refused"),
     "no HTTP": ValueError("it does not answer in HTTP"),
     "not JSON": (200, b"<html>"),
     "no text": (200, b"\xff"),
@@ -169,6 +168,12 @@ NO_MODEL = {
 def test_no_model_says_what_to_do(answer):
     with pytest.raises(ModelUnknownError, match="--model"):
         served_models(Models(answer), TARGET)
+
+
+def test_a_server_that_cannot_be_reached_is_no_matter_of_models():
+    with pytest.raises(ModelUnknownError, match="refused.*check the URL, http or https") as told:
+        served_models(Models(ConnectionRefusedError("refused")), TARGET)
+    assert "--model" not in str(told.value)
 
 
 @pytest.mark.parametrize("status", [401, 403])
