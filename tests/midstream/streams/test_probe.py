@@ -171,7 +171,7 @@ def test_no_model_says_what_to_do(answer):
 
 
 def test_a_server_that_cannot_be_reached_is_no_matter_of_models():
-    with pytest.raises(ModelUnknownError, match="refused.*check the URL, http or https") as told:
+    with pytest.raises(ModelUnknownError, match=r"refused.*check the URL, http or https") as told:
         served_models(Models(ConnectionRefusedError("refused")), TARGET)
     assert "--model" not in str(told.value)
 
