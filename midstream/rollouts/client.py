@@ -18,6 +18,8 @@ from kubernetes.config import (
     load_kube_config,
 )
 
+from midstream.streams.access import is_loopback
+
 Object: TypeAlias = dict[str, Any]
 Body: TypeAlias = Object | list[Object]
 
@@ -170,6 +172,8 @@ class Cluster:
             total=1, connect=1, read=1, redirect=0, status=0, allowed_methods=["GET"]
         )  # one stale pooled connection is no outage; a write is never sent twice
         configuration.connection_pool_maxsize = WATCH_CONNECTIONS
+        if is_loopback(urlsplit(configuration.host).hostname or ""):
+            configuration.proxy = None  # kubectl uses none there, whatever the environment says
         self._api = ApiClient(configuration)
         # Without its path, which is a secret on some servers: this is what reports print.
         self.server = "://".join(urlsplit(configuration.host)[:2])

@@ -105,7 +105,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
         It serves https alone. What runs on this machine is reached without it, as Go's clients do.
         """
-        if scheme != "https" or not self.https_proxy.strip() or _is_loopback(host):
+        if scheme != "https" or not self.https_proxy.strip() or is_loopback(host):
             return None
         if _is_listed(self.no_proxy, host, port):
             return None
@@ -126,7 +126,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         return "Access(…)"  # the proxy's text may hold a password
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine, by address or by name."""
     address = address_of(host)
     return host == "localhost" if address is None else address.is_loopback
 

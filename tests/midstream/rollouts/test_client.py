@@ -42,6 +42,13 @@ def test_get_is_a_plain_dict(connect):
         assert asked.path == "/apis/argoproj.io/v1alpha1/namespaces/llm/rollouts/vllm"
 
 
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_an_api_server_on_this_machine_is_reached_without_a_proxy(connect, monkeypatch, name):
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with serving(answering(200, rollout(7))) as server:
+        assert connect(server.url).get("rollouts", "llm", "vllm") == rollout(7)
+
+
 def test_what_is_not_there_is_none(connect):
     with serving(lambda exchange, _: exchange.refuse(404, "not found")) as server:
         assert connect(server.url).get("pods", "llm", "x") is None
