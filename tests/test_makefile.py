@@ -71,7 +71,7 @@ def test_fuzz_runs_as_long_as_told(project, given, seconds):
     words = ended.stdout.split()
     assert words[-2:] == ["--fuzz-seconds", seconds]
     files = [word for word in words if word.endswith(".py")]
-    assert len(files) == 3
+    assert len(files) == 4
     assert all((PROJECT / file).exists() for file in files)
 
 
