@@ -26,6 +26,7 @@ from midstream.streams.access import Proxy
 from midstream.streams.probe import AnswerSource, ModelUnknownError, ServedModel, learn, served_models
 from midstream.streams.reactor import Reactor
 from midstream.streams.request import Api
+from midstream.streams.secret import STARS, Secrets
 from midstream.streams.target import Target
 from midstream.streams.traits import Traits, TraitsUnknownError
 from midstream.verdict import EXIT_USAGE
@@ -105,7 +106,7 @@ def _examine(
         path = ServicePath(settings.host, "the URL given", "") if settings.host else rollout_path
         assert path is not None  # without a host there is a Rollout
         headers = request_headers(settings, os.environ)
-        reactor.secrets.add(*headers.values(), settings.api_key_command or "")
+        reactor.secrets.add(*headers.values())
         target = Target.parse(path.url, headers)
         path = _through_proxy(path, settings.access.proxy(target.scheme, target.host, target.port))
         served = _choose_model(settings, _served(settings, reactor, target), rollout)
@@ -119,7 +120,7 @@ def _examine(
         context_tokens=served.context_tokens,
         traits=probed.traits,
         probed_tokens_per_s=tokens_per_s(probed.record) or FALLBACK_TOKENS_PER_S,
-        subject=_subject(settings, tuple(map(reactor.secrets.hide, command)), target, path, rollout),
+        subject=_subject(settings, shown_command(command, settings, reactor.secrets), target, path, rollout),
         preview=Target.parse(preview_url, headers) if preview_url else None,
         rollout=rollout,
         rehearsal=rehearsal,
@@ -133,6 +134,13 @@ def request_headers(settings: Settings, environ: Mapping[str, str]) -> dict[str,
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
     return headers
+
+
+def shown_command(command: tuple[str, ...], settings: Settings, secrets: Secrets) -> tuple[str, ...]:
+    """The command as reports show it; that of --api-key-command may hold a secret of its own."""
+    own = settings.api_key_command
+    words = tuple(word.replace(own, STARS) for word in command) if own else command
+    return tuple(map(secrets.hide, words))
 
 
 def _through_proxy(path: ServicePath, proxy: Proxy | None) -> ServicePath:

@@ -89,8 +89,8 @@ def _access(given: argparse.Namespace, environ: Mapping[str, str]) -> Access:
         key=given.key,
         insecure=given.insecure,
         resolve=tuple(_read("--resolve", Resolve.parse, text) for text in given.resolve),
-        https_proxy=environ.get("HTTPS_PROXY") or environ.get("https_proxy", ""),
-        no_proxy=environ.get("NO_PROXY") or environ.get("no_proxy", ""),
+        https_proxy=environ.get("https_proxy", environ.get("HTTPS_PROXY", "")),
+        no_proxy=environ.get("no_proxy", environ.get("NO_PROXY", "")),
     )
 
 

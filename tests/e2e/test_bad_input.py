@@ -127,8 +127,14 @@ NO_STREAMS = {
         lambda peer, asked: peer.send(wire.response(events_without_signs(asked))),
         "no sign that a stream is complete",
     ),
-    "a body that is cut": (TURNS["FIN within the body"].play, r"did not come whole .truncated.*after 3 chunks"),
-    "an event without end": (TURNS["an event without end"].play, r"did not come whole .malformed.*longer than 10485760 bytes"),
+    "a body that is cut": (
+        TURNS["FIN within the body"].play,
+        r"did not come whole .truncated.*after 3 chunks",
+    ),
+    "an event without end": (
+        TURNS["an event without end"].play,
+        r"did not come whole .malformed.*longer than 10485760 bytes",
+    ),
 }
 
 

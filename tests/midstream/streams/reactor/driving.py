@@ -126,6 +126,11 @@ def secured_by(certificate: Path, script: Callable[[Peer], None]) -> Callable[[P
     """The same with a certificate of the test's own."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
+    return behind(context, script)
+
+
+def behind(context: ssl.SSLContext, script: Callable[[Peer], None]) -> Callable[[Peer], None]:
+    """The script behind TLS as that context does it."""
 
     def play(peer: Peer) -> None:
         try:

@@ -17,6 +17,7 @@ from tests.midstream.streams.reactor.driving import (
     PATIENT,
     TLS,
     answering,
+    behind,
     keep_serving,
     paced,
     secured,
@@ -88,15 +89,7 @@ def asking_for_a_certificate(script: Callable[[Peer], None]) -> Callable[[Peer],
     context.load_cert_chain(TLS / "server.pem")
     context.load_verify_locations(TLS / "ca.pem")
     context.verify_mode = ssl.CERT_REQUIRED
-
-    def play(peer: Peer) -> None:
-        try:
-            peer.socket = context.wrap_socket(peer.socket, server_side=True)
-        except ssl.SSLError:
-            return
-        script(peer)
-
-    return play
+    return behind(context, script)
 
 
 TRUSTED = {
