@@ -40,7 +40,7 @@ from midstream.streams.target import Target
 
 READ_BYTES = 65_536
 TICK_S = 0.05  # how late a limit may be noticed
-PACE_S = 0.001  # how long bytes may lie when many streams flow: the kernel has dated them
+PACE_S = 0.002  # how long bytes may lie when many streams flow: the kernel has dated them
 PACED_TALKS = 32  # with fewer open every wake-up is for its own sake
 DUE_READS = 256  # a late loop may find this many reads (16 MiB) in one socket before it judges a limit
 STAMP_SLACK_NS = 1_000_000  # a stamp further outside (last read, now] is not believed
@@ -264,7 +264,8 @@ class Loop:
 
     def _pace(self, ready: int) -> None:
         """While many streams flow, look every PACE_S instead of waking for each of them."""
-        # One wake-up for all that came within 1 ms: 23.4 -> 18.3 us per event (bench/sse_cpu.py, 2026-11-24).
+        # A wake-up costs about 28 us. One for all that came within 1 ms: 23.4 -> 18.3 us per event; within
+        # 2 ms, with the gaps counted together (tally.py): 16.7 -> 13.8 (bench/sse_cpu.py, 2026-11-24).
         if self._pacer.active:
             if not ready or len(self._talks) < PACED_TALKS:
                 self._pacer.stop()

@@ -1,8 +1,13 @@
 import json
+from collections import Counter
+from itertools import accumulate
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from midstream.streams.gaps import bucket_of
 from midstream.streams.openai import read_chunk
 from midstream.streams.record import TokenSource
 from midstream.streams.tally import CHOICES_KEPT, Silences, Tally
@@ -128,6 +133,16 @@ def test_one_late_read_does_not_hide_the_certain_gaps():
     gaps = [(gap.start_ns, gap.end_ns, gap.certain) for gap in silences.longest()]
     assert gaps == [(160, 900, False), (130, 160, True), (110, 130, True)]
     assert sum(silences.counts.values()) == 3
+
+
+@given(st.lists(st.integers(1, 10**10), max_size=300))
+def test_every_certain_gap_is_counted_and_the_longest_are_kept(lengths):
+    silences = Silences()
+    silences.begin(0, 0)
+    for at_ns in accumulate(lengths):
+        silences.add(at_ns, at_ns)
+    assert silences.counts == Counter(map(bucket_of, lengths))
+    assert [gap.end_ns - gap.start_ns for gap in silences.longest()] == sorted(lengths, reverse=True)[:3]
 
 
 def test_what_a_server_calls_things_stays_small():
