@@ -53,7 +53,8 @@ def _rss_bytes() -> int:
 
 
 def _quantile_ms(values: list[int], share: float) -> float | None:
-    return round(sorted(values)[min(len(values) - 1, int(share * len(values)))] / 1e6, 4) if values else None
+    ordered = sorted(values)  # while other threads go on adding
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1e6, 4) if ordered else None
 
 
 class Window:
