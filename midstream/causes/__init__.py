@@ -1,0 +1,42 @@
+"""Why streams were lost: groups of losses, each set beside the evidence that explains it."""
+
+from midstream.causes import new_revision, old_revision
+from midstream.causes.cause import UNEXPLAINED, Cause
+from midstream.causes.evidence import Loss, Rule, Scene, Sighting, at_sigterm, losses, read_scene
+from midstream.causes.without_loss import dead_key, unfit
+from midstream.causes.words import ENDING_WORDS, Group, Seen, cause_of
+from midstream.cohorts import Cohorts
+from midstream.run import Run
+
+__all__ = ["ENDING_WORDS", "RULES", "UNEXPLAINED", "Cause", "find_causes"]
+
+# The first rule that the evidence shows is told, so the narrower one stands before the wider.
+RULES: tuple[Rule, ...] = (*old_revision.RULES, *new_revision.RULES)
+UNKNOWN = Rule(
+    UNEXPLAINED,
+    lambda _, __: None,
+    "unexplained, nothing in the evidence says why",
+    "look at the pods' logs at that moment",
+)
+
+
+def _explain(loss: Loss, scene: Scene) -> tuple[Rule, Sighting]:
+    for rule in RULES:
+        sighting = rule.shown_by(loss, scene)
+        if sighting is not None:
+            return rule, sighting
+    return UNKNOWN, Sighting(at_sigterm(loss, scene))
+
+
+def find_causes(run: Run, cohorts: Cohorts) -> tuple[Cause, ...]:
+    """One cause for each group of losses, the largest first; an unfit revision before all."""
+    scene = read_scene(run, cohorts)
+    groups: dict[Group, list[Seen]] = {}
+    for loss in losses(run, cohorts):
+        rule, sighting = _explain(loss, scene)
+        stream = loss.member.stream
+        group = Group(rule, stream.lane, loss.place, loss.member.revision, stream.ending)
+        groups.setdefault(group, []).append(Seen(loss, sighting))
+    largest = sorted(groups.items(), key=lambda item: -len(item[1]))
+    told = tuple(cause_of(group, seen, scene) for group, seen in largest)
+    return (*unfit(run), *dead_key(run), *told)

@@ -1,0 +1,124 @@
+"""What losses are set beside: the marks of the promotion, the budget, the command of the engine."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from midstream.checks.doubt import last_wait_ns
+from midstream.cohorts import NS_PER_S, Cohort, Cohorts, Member, Place, pod_marks
+from midstream.credential import FEWEST, is_key_refused, was_accepted
+from midstream.rollouts.timeline import Cutover, Mark, MarkName
+from midstream.run import Run
+from midstream.streams.ending import Ending, Outcome
+from midstream.streams.record import Lane
+
+# vLLM ends its streams within 0.5 s of SIGTERM (facts 2); the kubelet may send it a second later than T13.
+SIGTERM_REACTION_S = 2.0
+TOKEN_PAUSE_S = 1.0  # a stream that falls silent at SIGTERM had its last token up to so long before
+
+
+class Loss(NamedTuple):
+    """One lost or refused stream with the cutover it can be set beside."""
+
+    member: Member
+    place: Place
+    cutover: Cutover | None
+
+    @property
+    def ending(self) -> Ending:
+        """How the stream ended."""
+        return self.member.stream.ending
+
+    @property
+    def failed_ns(self) -> int:
+        """When it went wrong: a limit of ours passes long after the last sign of life."""
+        stream = self.member.stream
+        return last_wait_ns(stream) if stream.ending.is_deadline else stream.end_ns
+
+
+class Scene(NamedTuple):
+    """What losses are set beside, sorted once for all of them."""
+
+    run: Run
+    marks: dict[tuple[MarkName, int], tuple[Mark, ...]]  # of the old pods, by promotion
+    totals: Counter[tuple[Place, Lane]]
+    keyless: frozenset[int]  # promotions whose new revision refused the key, and nobody had before
+
+
+class Sighting(NamedTuple):
+    """What in the evidence a loss agrees with."""
+
+    marks: tuple[Mark, ...]  # of one name, one a pod: the moments that it is set beside
+    also: tuple[Mark, ...] = ()  # others that show the same
+    words: tuple[str, ...] = ()
+
+
+class Rule(NamedTuple):
+    """One misconfiguration: when the evidence shows it, how it is said, how it is mended."""
+
+    name: str
+    shown_by: Callable[[Loss, Scene], Sighting | None]
+    sentence: str
+    mend: str
+
+
+def read_scene(run: Run, cohorts: Cohorts) -> Scene:
+    """What the losses of a run are set beside."""
+    return Scene(
+        run,
+        {
+            (name, cutover.number): pod_marks(run.timeline, name, cutover)
+            for name in (MarkName.T12, MarkName.T13, MarkName.T14)
+            for cutover in run.timeline.cutovers
+        },
+        Counter((place, member.stream.lane) for member in cohorts.members for place in member.places),
+        frozenset(cutover.number for cutover in run.timeline.cutovers if _refuses_key(cutover, run)),
+    )
+
+
+def _refuses_key(cutover: Cutover, run: Run) -> bool:
+    """No key was refused before the cutover; after it, on new connections, several were and none accepted."""
+    from_ns = cutover.at.seen_ns + round(run.limits.max_propagation_s * NS_PER_S)
+    later_ns = (other.at.not_before_ns for other in run.timeline.cutovers if other.number > cutover.number)
+    to_ns = min(later_ns, default=run.stopped_ns)
+    of_new = [stream for stream in run.streams if stream.fresh and from_ns < stream.opened_ns < to_ns]
+    refused_before = any(
+        is_key_refused(stream) and stream.end_ns <= cutover.at.not_before_ns for stream in run.streams
+    )
+    several = sum(map(is_key_refused, of_new)) >= FEWEST
+    return several and not refused_before and not any(map(was_accepted, of_new))
+
+
+def losses(run: Run, cohorts: Cohorts) -> Iterator[Loss]:
+    """Every stream lost or refused, in the cohort that it is named after."""
+    cutovers = {cutover.number: cutover for cutover in run.timeline.cutovers}
+    for member in cohorts.members:
+        if member.stream.outcome in (Outcome.LOST, Outcome.REFUSED):
+            place = min(member.places, key=lambda place: (_ORDER[place.cohort], place.cutover))
+            yield Loss(member, place, cutovers.get(place.cutover))
+
+
+_ORDER = {cohort: number for number, cohort in enumerate(Cohort)}
+
+
+def old_pod_marks(loss: Loss, scene: Scene, name: MarkName) -> tuple[Mark, ...]:
+    """The marks of that name for the pods of the old revision, if the loss may be theirs."""
+    if loss.cutover is None or loss.member.revision not in (None, loss.cutover.old):
+        return ()
+    return scene.marks[name, loss.cutover.number]
+
+
+def at_sigterm(loss: Loss, scene: Scene) -> tuple[Mark, ...]:
+    """T13 of the old pods whose SIGTERM the loss follows within a short time."""
+    before_ns = round(TOKEN_PAUSE_S * NS_PER_S) if loss.ending.is_deadline else 0
+    after_ns = round(SIGTERM_REACTION_S * NS_PER_S)
+    return tuple(
+        mark
+        for mark in old_pod_marks(loss, scene, MarkName.T13)
+        if mark.not_before_ns - before_ns < loss.failed_ns <= mark.seen_ns + after_ns
+    )
+
+
+def old_command(run: Run) -> str:
+    """What the serving container of the old revision runs; "" where that is not known."""
+    return "" if run.subject.old is None else " ".join(run.subject.old.command)
