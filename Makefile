@@ -10,7 +10,7 @@ BENCH_READY := .venv-bench/.bench-installed
 FUZZED := $(patsubst %,tests/midstream/streams/test_%.py,http1 sse exchange second_reader)
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test fuzz bench lint types docs clean platform
+.PHONY: help rehearse test faults fuzz bench lint types docs clean platform
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ rehearse: platform $(REHEARSE_READY) ## swap a model under 80 live streams on th
 
 test: platform $(TEST_READY) lint types ## lint, types, all tests that need nothing else
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: platform $(TEST_READY) ## every fault of the rehearsal in a whole run, about 25 s each
+	@$(BIN)/python -m pytest tests/e2e/test_faults.py --every-fault $(ARGS)
 
 fuzz: platform $(TEST_READY) ## the properties of HTTP, SSE, streams with fresh examples, SECONDS=60
 	@$(BIN)/python -m pytest $(FUZZED) --fuzz-seconds $(SECONDS) $(ARGS)

@@ -9,6 +9,20 @@ from tests.e2e.locust_run import Ended
 from tests.e2e.scenarios import SCENARIOS
 
 AT_ONCE = min(3, os.cpu_count() or 1)
+EVERY_FAULT = "--every-fault"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--every-fault`: the runs too that are left out of `make test` for their time."""
+    parser.addoption(EVERY_FAULT, action="store_true", help="rehearse every fault, not a few")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests out that need a rare whole run, unless all are wanted."""
+    if not config.getoption(EVERY_FAULT, default=False):
+        rare = [item for item in items if item.get_closest_marker("rare")]
+        config.hook.pytest_deselected(items=rare)
+        items[:] = [item for item in items if item not in rare]
 
 
 @pytest.fixture(scope="session")

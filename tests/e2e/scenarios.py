@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from midstream.rehearsal import faults
+from tests.e2e.fault_table import ROWS, Found
 from tests.e2e.keyed_server import behind_a_key
 from tests.e2e.locust_run import PROJECT, QUICK, Ended, LocustRun, Strike
 from tests.e2e.wire_server import TURNS, EndingByTurns
@@ -21,7 +22,6 @@ from tests.midstream.streams.raw_server import RawServer
 
 HERE = Path(__file__).parent
 LOCUSTFILES_PAGE = PROJECT / "docs" / "Locustfiles.md"
-FAULTS = ("no-shutdown-timeout", "clean-cut", "short-grace", "promote-ignored", "bad-preview")
 INT, TERM, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGKILL
 
 
@@ -33,14 +33,20 @@ def quick(*arguments: str, strikes: Sequence[Strike] = (), locustfile: Path | No
     return run
 
 
-def under_alias(fault: str, folder: Path) -> Ended:
-    """A fault from a file of another name, so that nothing can have read what it is called."""
+def under_alias(row: Found, folder: Path) -> Ended:
+    """Faults from files of other names, so that nothing can have read what they are called."""
+    folder.mkdir(parents=True)
+    files = [_renamed(fault, folder) for fault in row.fault_names]
+    chosen = [word for file in files for word in ("--rehearsal-fault", str(file))]
+    return quick(*chosen, *row.options).run(folder)
+
+
+def _renamed(fault: str, folder: Path) -> Path:
     alias = "".join(random.choices(string.ascii_lowercase, k=12))
     content = yaml.safe_load((Path(faults.__file__).parent / "faults" / f"{fault}.yaml").read_text())
-    folder.mkdir(parents=True)
     file = folder / f"{alias}.yaml"
     file.write_text(yaml.safe_dump(content | {"name": alias, "sentence": "An alias."}))
-    return quick("--rehearsal-fault", str(file)).run(folder)
+    return file
 
 
 def plain(
@@ -108,7 +114,7 @@ def from_the_page(folder: Path) -> Ended:
 
 SCENARIOS: dict[str, Callable[[Path], Ended]] = {
     "promotion": quick().run,
-    **{fault: partial(under_alias, fault) for fault in FAULTS},
+    **{row.name: partial(under_alias, row) for row in ROWS},
     "ten-users": quick("-u", "10").run,
     "run-time-over": quick("-t", "9s").run,
     "ctrl-c": quick(strikes=[Strike(r"\] preview", INT)]).run,

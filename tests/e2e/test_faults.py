@@ -1,38 +1,21 @@
 """Each fault of the rehearsal comes out as the right verdict with its cause, whatever it is called."""
 
-from typing import NamedTuple
-
 import pytest
 
+from tests.e2e.fault_table import EXIT_CODES, ROWS
 
-class Found(NamedTuple):
-    """What a fault must lead to."""
-
-    verdict: str
-    exit_code: int
-    cause: str | None
-    endings: frozenset[str]  # of the streams that were lost
-    words: str  # within the sentence
-
-
-EXPECTED = {
-    "no-shutdown-timeout": Found(
-        "FAIL", 1, "no_shutdown_timeout", frozenset({"aborted"}), "crossing streams were lost"
-    ),
-    "clean-cut": Found("FAIL", 1, "no_drain", frozenset({"ended_early"}), "crossing streams were lost"),
-    "short-grace": Found(
-        "FAIL", 1, "grace_too_short", frozenset({"truncated"}), "crossing streams were lost"
-    ),
-    "promote-ignored": Found("INCONCLUSIVE", 3, None, frozenset(), "promotion"),
-    "bad-preview": Found("FAIL", 1, "new_revision_unfit", frozenset(), "new revision unfit"),
-}
-CASES = [pytest.param(found, id=name, marks=pytest.mark.whole_run(name)) for name, found in EXPECTED.items()]
+CASES = [
+    pytest.param(
+        row, id=row.name, marks=[pytest.mark.whole_run(row.name), *[pytest.mark.rare] * (not row.always)]
+    )
+    for row in ROWS
+]
 
 
 @pytest.mark.parametrize("found", CASES)
 def test_verdict_and_exit_code(ended, found):
     assert ended.verdict["verdict"] == found.verdict, ended.output
-    assert ended.exit_code == ended.verdict["exit_code"] == found.exit_code
+    assert ended.exit_code == ended.verdict["exit_code"] == EXIT_CODES[found.verdict]
     assert found.words in ended.verdict["sentence"]
     assert not ended.survivors
 
@@ -40,16 +23,16 @@ def test_verdict_and_exit_code(ended, found):
 @pytest.mark.parametrize("found", CASES)
 def test_cause_with_its_evidence(ended, found):
     causes = ended.verdict["causes"]
-    assert {cause["cause"] for cause in causes} == ({found.cause} if found.cause else set())
+    assert {cause["cause"] for cause in causes} == found.causes
     assert all(
         cause["evidence"] and cause["mend"] and cause["line"] in _flat(ended.output) for cause in causes
     )
 
 
 @pytest.mark.parametrize("found", CASES)
-def test_lost_streams_by_their_endings(ended, found):
-    lost = {stream["ending"] for stream in ended.streams if stream["outcome"] == "lost"}
-    assert lost == found.endings
+def test_failed_streams_by_their_endings(ended, found):
+    failed = {stream["ending"] for stream in ended.streams if stream["outcome"] in ("lost", "refused")}
+    assert failed == found.endings
 
 
 @pytest.mark.whole_run("bad-preview")
