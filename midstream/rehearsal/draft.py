@@ -52,7 +52,8 @@ class Draft:
         self.clears_pauses = False
         # A Rollout that is promoted through has nothing left to abort (Argo, newRolloutContext).
         self.drops_abort = is_completed(self.status)
-        self.within_delay = self.new is not None and (time_left(self.new, now) is not None)
+        # As the pass found it, for the pass itself removes it (Argo 1.9.1, HasScaleDownDeadline).
+        self.had_deadline = self.new is not None and annotation(self.new, SCALE_DOWN_DEADLINE) is not None
 
     @property
     def status(self) -> Object:

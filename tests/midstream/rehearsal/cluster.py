@@ -130,6 +130,12 @@ class Cluster:
         self.store.edit("rollouts", NS, "vllm", lambda obj: obj["spec"].update(fields))
         self.settle()
 
+    def point(self, name: str, image: str) -> None:
+        """Somebody's hand: a Service on the revision of that image."""
+        wanted = {HASH_LABEL: self.hash_of(image)}
+        self.store.edit("services", NS, name, lambda obj: obj["spec"]["selector"].update(wanted))
+        self.settle()
+
     def promote(self) -> None:
         """The client: kubectl argo rollouts promote."""
         self.patch_status(pauseConditions=None)

@@ -114,44 +114,12 @@ def test_status_of_a_healthy_rollout_has_argos_fields():
 # --- the gates ------------------------------------------------------------------------------------------
 
 
-def test_pods_never_ready_never_pause():
-    cluster = Cluster().deployed()
-    cluster.set_image("engine:2")
-    cluster.advance(599)
-    assert "pauseConditions" not in cluster.status
-    assert cluster.phase[0] == "Progressing"
-    assert cluster.selected() == cluster.hash_of("engine:1")
-
-
-def test_one_pod_of_two_is_not_enough_to_pause():
-    cluster = Cluster().deployed()
-    cluster.set_image("engine:2")
-    cluster.set_ready(cluster.pods("engine:2")[0], True)
-    cluster.settle()
-    assert "pauseConditions" not in cluster.status
-
-
 def test_pause_tells_reason_and_start():
     cluster = Cluster().paused()
     assert cluster.status["pauseConditions"] == [
         {"reason": "BlueGreenPause", "startTime": time_text(cluster.now)}
     ]
     assert cluster.status["controllerPause"] is True
-
-
-def test_no_promotion_no_switch_however_long():
-    cluster = Cluster().paused()
-    cluster.advance(86_400)
-    assert cluster.selected() == cluster.hash_of("engine:1")
-    assert cluster.phase == ("Paused", "BlueGreenPause")
-
-
-def test_promotion_waits_for_every_pod():
-    cluster = Cluster().paused()
-    cluster.set_ready(cluster.pods("engine:2")[0], False)
-    cluster.settle()
-    cluster.promote()
-    assert cluster.selected() == cluster.hash_of("engine:1")
 
 
 def test_full_promotion_skips_the_pause():
@@ -211,13 +179,6 @@ def test_paused_spec_holds_both_services():
     assert cluster.phase == ("Paused", "BlueGreenPause")
 
 
-def test_paused_spec_holds_a_promotion_back():
-    cluster = Cluster().paused()
-    cluster.patch_spec(paused=True)
-    cluster.promote()
-    assert cluster.selected() == cluster.hash_of("engine:1")
-
-
 @pytest.mark.parametrize("ignored", [False, True], ids=["gate kept", "gate ignored"])
 def test_ignored_promotion_leaves_everything_as_the_client_left_it(ignored):
     cluster = Cluster(ignore=frozenset({"promotion"} if ignored else ())).paused()
@@ -246,46 +207,6 @@ def size(cluster: Cluster, image: str) -> int:
 def deadline(cluster: Cluster, image: str) -> str | None:
     found: str | None = cluster.replica_set(image)["metadata"]["annotations"].get(SCALE_DOWN_DEADLINE)
     return found
-
-
-def test_old_revision_lives_until_its_deadline():
-    cluster = Cluster().promoted()
-    assert deadline(cluster, "engine:1") == time_text(cluster.now + timedelta(seconds=30))
-    assert cluster.rollouts.sync() == cluster.now + timedelta(seconds=30)
-    cluster.advance(29)
-    assert size(cluster, "engine:1") == 2
-    cluster.advance(1)
-    assert size(cluster, "engine:1") == 0
-    assert deadline(cluster, "engine:1") is None
-
-
-def test_edited_deadline_moves_the_scale_down():
-    cluster = Cluster().promoted()
-    later = time_text(cluster.now + timedelta(seconds=90))
-    name = cluster.replica_set("engine:1")["metadata"]["name"]
-    cluster.store.edit(
-        "replicasets",
-        NS,
-        name,
-        lambda obj: obj["metadata"]["annotations"].update({SCALE_DOWN_DEADLINE: later}),
-    )
-    cluster.advance(60)
-    assert size(cluster, "engine:1") == 2
-    cluster.advance(30)
-    assert size(cluster, "engine:1") == 0
-
-
-def test_revision_that_a_service_selects_is_never_scaled_down():
-    cluster = Cluster().promoted()
-    cluster.set_ready(cluster.pods("engine:2")[0], False)  # so that the Service is not put back
-    cluster.settle()
-    old = {"rollouts-pod-template-hash": cluster.hash_of("engine:1")}
-    cluster.store.edit("services", NS, "vllm", lambda obj: obj["spec"]["selector"].update(old))
-    cluster.advance(60)
-    assert size(cluster, "engine:1") == 2
-    cluster.start_pods()
-    assert cluster.selected() == cluster.hash_of("engine:2")
-    assert size(cluster, "engine:1") == 0
 
 
 @pytest.mark.parametrize(
@@ -334,16 +255,6 @@ def test_old_replica_sets_beyond_the_history_limit_are_deleted():
 # --- going back -----------------------------------------------------------------------------------------
 
 
-def test_rollback_inside_the_delay_skips_the_pause():
-    cluster = Cluster().promoted()
-    cluster.advance(10)
-    cluster.set_image("engine:1")
-    assert cluster.selected() == cluster.hash_of("engine:1")
-    assert cluster.phase == ("Healthy", "")
-    assert deadline(cluster, "engine:1") is None
-    assert deadline(cluster, "engine:2") is not None
-
-
 def test_rollback_after_the_delay_pauses_again():
     cluster = Cluster().promoted()
     cluster.advance(30)
@@ -363,15 +274,6 @@ def test_revision_that_comes_back_gets_the_newest_number():
     assert cluster.rollout["metadata"]["annotations"]["rollout.argoproj.io/revision"] == "3"
 
 
-def test_template_put_back_before_the_promotion_is_healthy_again():
-    cluster = Cluster().paused()
-    cluster.set_image("engine:1")
-    assert cluster.phase == ("Healthy", "")
-    assert "pauseConditions" not in cluster.status
-    cluster.advance(30)
-    assert size(cluster, "engine:2") == 0
-
-
 def test_abort_before_the_cutover_keeps_the_old_revision():
     cluster = Cluster().paused()
     cluster.patch_status(abort=True)
@@ -383,17 +285,6 @@ def test_abort_before_the_cutover_keeps_the_old_revision():
     assert size(cluster, "engine:2") == 2
     cluster.advance(1)
     assert (size(cluster, "engine:2"), size(cluster, "engine:1")) == (0, 2)
-
-
-def test_aborted_revision_stays_until_the_stable_one_can_carry_everything():
-    cluster = Cluster().paused()
-    cluster.set_ready(cluster.pods("engine:1")[0], False)
-    cluster.settle()
-    cluster.patch_status(abort=True)
-    cluster.advance(60)
-    assert (size(cluster, "engine:2"), deadline(cluster, "engine:2")) == (2, None)
-    cluster.start_pods()
-    assert deadline(cluster, "engine:2") is not None
 
 
 def test_abort_delay_of_zero_means_never():
@@ -408,16 +299,6 @@ def test_aborted_rollout_that_is_paused_by_hand_stays_degraded():
     cluster.patch_status(abort=True)
     cluster.patch_spec(paused=True)
     assert cluster.phase[1].startswith("RolloutAborted: ")
-
-
-def test_retry_after_an_abort_pauses_again():
-    cluster = Cluster().paused()
-    cluster.patch_status(abort=True)
-    cluster.advance(60)
-    cluster.finish_pods()
-    cluster.patch_status(abort=None)
-    cluster.start_pods()
-    assert cluster.phase == ("Paused", "BlueGreenPause")
 
 
 def switched_but_not_stable() -> Cluster:
@@ -447,34 +328,7 @@ def test_abort_right_after_the_cutover_turns_back_only_when_saturated(ready, bac
     assert cluster.phase[0] == "Degraded"
 
 
-def test_abort_after_the_promotion_is_taken_back():
-    cluster = Cluster().promoted()
-    cluster.events()
-    cluster.patch_status(abort=True)
-    assert {event.plural for event in cluster.events()} == {"rollouts"}  # nothing else was touched
-    assert cluster.selected() == cluster.hash_of("engine:2")
-    assert cluster.phase == ("Healthy", "")
-    assert "abort" not in cluster.status
-
-
-@pytest.mark.parametrize("name", ["vllm", "vllm-preview"])
-def test_service_patched_by_hand_is_put_back(name):
-    cluster = Cluster().promoted()
-    wrong = {"rollouts-pod-template-hash": cluster.hash_of("engine:1")}
-    cluster.store.edit("services", NS, name, lambda obj: obj["spec"]["selector"].update(wrong))
-    cluster.settle()
-    assert cluster.selected(name) == cluster.hash_of("engine:2")
-
-
 # --- replicas -------------------------------------------------------------------------------------------
-
-
-def test_changed_replicas_hold_the_cutover_until_they_are_available():
-    cluster = Cluster().paused()
-    cluster.patch_spec(replicas=3)
-    cluster.promote()
-    assert cluster.selected() == cluster.hash_of("engine:1")
-    assert (size(cluster, "engine:1"), size(cluster, "engine:2")) == (3, 3)
 
 
 def test_pass_over_changed_replicas_scales_and_does_nothing_else():
