@@ -40,7 +40,8 @@ from midstream.rehearsal.resources import (
     target_of,
 )
 from midstream.rehearsal.store import ExpiredError, InvalidError, Object, Store, StoreError
-from midstream.rehearsal.watches import DEFAULT_TIMEOUT_S, Watched, watch
+from midstream.rehearsal.tables import wants_table
+from midstream.rehearsal.watches import DEFAULT_TIMEOUT_S, Watched, as_tables, watch
 
 LogOf: TypeAlias = Callable[[str, str], bytes | None]  # namespace, pod -> all it wrote so far
 
@@ -168,7 +169,10 @@ class Api:
         if self._gone == "status" and watched.since is not None:
             self._store.unsubscribe(self._store.subscribe((), watched.since))
         await start_stream(send, JSON)
-        await until_hang_up(receive, _send_events(send, watch(self._store, watched)))
+        events = watch(self._store, watched)
+        if wants_table(request.accept):
+            events = as_tables(events, target.kind.plural)
+        await until_hang_up(receive, _send_events(send, events))
 
     async def _log(self, request: Request, target: Target, receive: Receive, send: Send) -> Answer | None:
         for name in UNSUPPORTED_LOG:

@@ -24,6 +24,7 @@ class Request(NamedTuple):
     query: dict[str, str]
     content_type: str
     body: bytes
+    accept: str = ""
 
     def flag(self, name: str) -> bool:
         """A query parameter that is a boolean, as Kubernetes reads it."""
@@ -54,7 +55,8 @@ async def read_request(scope: Scope, receive: Receive) -> Request:
         more = message.get("more_body", False)
         if len(body) > BODY_LIMIT:
             raise TooLargeError(f"the request is longer than {BODY_LIMIT} bytes")
-    return Request(scope["method"], scope["path"], query, content_type, bytes(body))
+    accept = headers.get(b"accept", b"").decode("latin-1")
+    return Request(scope["method"], scope["path"], query, content_type, bytes(body), accept)
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

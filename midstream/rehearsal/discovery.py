@@ -20,12 +20,14 @@ SHORT_NAMES = {
     "rollouts": ["ro"],
     "analysisruns": ["ar"],
     "replicasets": ["rs"],
+    "deployments": ["deploy"],
     "pods": ["po"],
     "services": ["svc"],
     "events": ["ev"],
 }
 
 REVIEWS = Kind("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False)
+READ_VERBS = ["get", "list", "watch"]
 OBJECT_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 
@@ -54,7 +56,7 @@ def _group(group: str, version: str) -> Object:
 def _resources(group_version: str, kinds: list[Kind]) -> Object:
     resources = []
     for kind in kinds:
-        resources.append(_resource(kind, kind.plural, ["create"] if kind is REVIEWS else OBJECT_VERBS))
+        resources.append(_resource(kind, kind.plural, _verbs(kind)))
         if kind.has_status:
             resources.append(_resource(kind, f"{kind.plural}/status", ["get", "patch", "update"]))
         if kind.plural == "pods":
@@ -65,6 +67,12 @@ def _resources(group_version: str, kinds: list[Kind]) -> Object:
         "groupVersion": group_version,
         "resources": resources,
     }
+
+
+def _verbs(kind: Kind) -> list[str]:
+    if kind is REVIEWS:
+        return ["create"]
+    return READ_VERBS if kind.read_only else OBJECT_VERBS
 
 
 def _resource(kind: Kind, name: str, verbs: list[str]) -> Object:

@@ -11,6 +11,7 @@ from midstream.rehearsal.patches import Json, PatchError, json_patched, merged
 from midstream.rehearsal.refusals import (
     BadRequestError,
     MediaTypeError,
+    MethodNotAllowedError,
     UnknownPathError,
     success,
 )
@@ -24,6 +25,8 @@ from midstream.rehearsal.store import (
     Object,
     Store,
 )
+from midstream.rehearsal.tables import table, wants_table
+from midstream.rehearsal.timestamps import utc_now
 
 # Kubernetes answers these deletions with the object, all others with a Status (ReturnDeletedObject).
 RETURNED_WHEN_DELETED = ("pods", "services")
@@ -129,20 +132,30 @@ def _list(store: Store, request: Request, target: Target) -> Answer:
     wanted = request.query.get("resourceVersion", "")
     if request.query.get("resourceVersionMatch") == "Exact" and wanted != str(version):
         raise ExpiredError(f"The provided resource version is too old: {wanted}")
+    metadata = {"resourceVersion": str(version)}
+    items = list(filter(selection(request, target), found))
+    if wants_table(request.accept):
+        return Answer(200, table(kind.plural, items, metadata, utc_now(), heads=True))
     payload = {
         "kind": f"{kind.kind}List",
         "apiVersion": kind.api_version,
-        "metadata": {"resourceVersion": str(version)},
-        "items": list(filter(selection(request, target), found)),
+        "metadata": metadata,
+        "items": items,
     }
     return Answer(200, payload)
 
 
-def _get(store: Store, _: Request, target: Target) -> Answer:
-    return Answer(200, found_in(store, target))
+def _get(store: Store, request: Request, target: Target) -> Answer:
+    obj = found_in(store, target)
+    if not wants_table(request.accept):
+        return Answer(200, obj)
+    metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+    return Answer(200, table(target.kind.plural, [obj], metadata, utc_now(), heads=True))
 
 
 def _create(store: Store, request: Request, target: Target) -> Answer:
+    if target.kind.read_only:
+        raise MethodNotAllowedError(f"{target.kind.resource}: the rehearsal has nothing that would run one")
     obj = decoded(request)
     metadata = obj.setdefault("metadata", {})
     if target.namespace is None or metadata.setdefault("namespace", target.namespace) != target.namespace:

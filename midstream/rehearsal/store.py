@@ -23,6 +23,7 @@ class Kind(NamedTuple):
     plural: str
     kind: str
     has_status: bool  # status is written through /status alone
+    read_only: bool = False  # nothing here would run it: there is never one, and none can be made
 
     @property
     def api_version(self) -> str:
@@ -47,6 +48,9 @@ KINDS: dict[str, Kind] = {
         Kind("", "v1", "events", "Event", False),
         Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", False),
         Kind("coordination.k8s.io", "v1", "leases", "Lease", False),
+        # `kubectl argo rollouts get` lists these two, and waits for ever where they are unknown.
+        Kind("argoproj.io", "v1alpha1", "experiments", "Experiment", False, read_only=True),
+        Kind("apps", "v1", "deployments", "Deployment", False, read_only=True),
     )
 }
 

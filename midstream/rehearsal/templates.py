@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from midstream.rehearsal.patches import merged
 from midstream.rehearsal.store import KINDS, NAME_ALPHABET, Object
@@ -25,14 +25,30 @@ class Owner(NamedTuple):
 
 
 def pod_template_hash(template: Object) -> str:
-    """A name for this pod template: the same for equal templates, whatever the order of their keys."""
-    canonical = json.dumps(template, sort_keys=True, separators=(",", ":")).encode()
+    """A name for this pod template: the same for equal templates, whatever the order of their keys.
+
+    Clients in Go write a null creationTimestamp and empty `resources` where a template has none, as `kubectl
+    argo rollouts undo` does. To Argo, which hashes the decoded template, they are the same.
+    """
+    canonical = json.dumps(_without_unset(template), sort_keys=True, separators=(",", ":")).encode()
     number = int.from_bytes(hashlib.sha256(canonical).digest())
     letters = []
     for _ in range(HASH_LENGTH):
         number, index = divmod(number, len(NAME_ALPHABET))
         letters.append(NAME_ALPHABET[index])
     return "".join(letters)
+
+
+def _without_unset(node: Any) -> Any:  # noqa: ANN401 - a node of a JSON document
+    if isinstance(node, list):
+        return [_without_unset(element) for element in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _without_unset(value)
+        for key, value in node.items()
+        if value is not None and (key, value) != ("resources", {})
+    }
 
 
 def owner_reference(owner: Owner) -> Object:

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import NamedTuple
 
 from midstream.rehearsal.store import Event, Kind, Object, Store
+from midstream.rehearsal.tables import table
+from midstream.rehearsal.timestamps import utc_now
 
 DEFAULT_TIMEOUT_S = 1800  # the API server's --min-request-timeout
 # Kubernetes sends one a minute; a rehearsal is over by then, and clients must meet them.
@@ -49,6 +52,20 @@ async def watch(store: Store, watched: Watched) -> AsyncGenerator[Object, None]:
                 yield shown
     finally:
         store.unsubscribe(queue)
+
+
+async def as_tables(events: AsyncGenerator[Object, None], plural: str) -> AsyncGenerator[Object, None]:
+    """The same events, each object as a Table of one row; the columns come with the first one alone."""
+    heads = True
+    async with aclosing(events):
+        async for event in events:
+            if event["type"] == "BOOKMARK":
+                yield event
+                continue
+            obj = event["object"]
+            metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+            yield {**event, "object": table(plural, [obj], metadata, utc_now(), heads=heads)}
+            heads = False
 
 
 def _shown(event: Event, selects: Callable[[Object], bool]) -> Object | None:

@@ -1,13 +1,10 @@
-"""The API answers as a Kubernetes API server does, to the Python client, to kubectl and on the wire."""
+"""The API answers as a Kubernetes API server does, to the Python client and on the wire."""
 
 import http.client
 import json
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import kubernetes
@@ -38,13 +35,18 @@ class World(NamedTuple):
     api: Served
 
     def request(
-        self, method: str, path: str, body: Any = None, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "",
     ) -> tuple[int, Any]:
         """Status and decoded body of one request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.api.port, timeout=10)
         try:
             sent = body if isinstance(body, bytes | None) else json.dumps(body)
-            connection.request(method, path, sent, {"Content-Type": content_type})
+            connection.request(method, path, sent, {"Content-Type": content_type, "Accept": accept})
             response = connection.getresponse()
             text = response.read()
             is_json = response.getheader("content-type") == "application/json"
@@ -52,11 +54,11 @@ class World(NamedTuple):
         finally:
             connection.close()
 
-    def lines(self, path: str) -> Iterator[dict[str, Any]]:
+    def lines(self, path: str, accept: str = "") -> Iterator[dict[str, Any]]:
         """The events of a watch, as they come."""
         connection = http.client.HTTPConnection("127.0.0.1", self.api.port, timeout=10)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers={"Accept": accept})
             response = connection.getresponse()
             assert response.status == 200
             for line in response:
@@ -462,7 +464,7 @@ def test_followed_log_ends_with_the_pod():
         connection.close()
 
 
-# --- discovery and kubectl ------------------------------------------------------------------------------
+# --- discovery ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/livez"])
@@ -486,33 +488,53 @@ def test_every_served_kind_is_discoverable(world):
     }
 
 
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-clusters: [{{name: r, cluster: {{server: "{url}"}}}}]
-users: [{{name: r, user: {{}}}}]
-contexts: [{{name: r, context: {{cluster: r, user: r, namespace: {namespace}}}}}]
-current-context: r
-"""
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/apis/apps/v1/namespaces/llm/deployments", "Deployment"),
+        ("/apis/argoproj.io/v1alpha1/namespaces/llm/experiments", "Experiment"),
+    ],
+)
+def test_kinds_that_nothing_here_would_run_are_listed_as_none_and_not_made(world, path, kind):
+    code, listed = world.request("GET", path)
+    assert (code, listed["kind"], listed["items"]) == (200, f"{kind}List", [])
+    code, said = world.request("POST", path, {"metadata": {"name": "x"}})
+    assert code == 405
+    assert "nothing that would run one" in said["message"]
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-def test_kubectl_reads_and_promotes(world, tmp_path: Path):
-    config = tmp_path / "kubeconfig"
-    config.write_text(KUBECONFIG.format(url=world.api.url, namespace=NS))
+# --- tables ---------------------------------------------------------------------------------------------
 
-    def kubectl(*arguments: str) -> str:
-        command = ["kubectl", "--kubeconfig", str(config), "--cache-dir", str(tmp_path), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-        return done.stdout
+AS_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io"
 
-    listed = kubectl("get", "rollouts,pods,services", "-o", "name").split()
-    assert {"rollout.argoproj.io/vllm", "service/vllm", "service/vllm-preview"} <= set(listed)
-    assert len([name for name in listed if name.startswith("pod/")]) == 4
-    assert kubectl("get", "ro", "vllm", "-o", "jsonpath={.status.phase}") == "Paused"
-    pod = next(name for name in listed if name.startswith("pod/"))
-    assert kubectl("logs", pod).encode() == LOG
-    promotion = '{"status":{"pauseConditions":null}}'
-    kubectl("patch", "rollout", "vllm", "--subresource=status", "--type=merge", "-p", promotion)
-    world.api.call(world.cluster.settle)
-    assert kubectl("get", "ro", "vllm", "-o", "jsonpath={.status.phase}") == "Healthy"
+
+def test_list_as_table_has_a_row_an_object_and_the_list_version(world):
+    path = f"/api/v1/namespaces/{NS}/pods"
+    code, table = world.request("GET", path, accept=f"{AS_TABLE},application/json")
+    assert (code, table["kind"], table["apiVersion"]) == (200, "Table", "meta.k8s.io/v1")
+    assert table["metadata"]["resourceVersion"] == world.version()
+    pods = world.request("GET", path)[1]["items"]
+    assert [row["object"]["metadata"] for row in table["rows"]] == [pod["metadata"] for pod in pods]
+    assert {row["object"]["kind"] for row in table["rows"]} == {"PartialObjectMetadata"}
+
+
+def test_one_object_as_table(world):
+    code, table = world.request("GET", ROLLOUT, accept=AS_TABLE)
+    assert (code, [row["cells"][:5] for row in table["rows"]]) == (200, [["vllm", 2, 4, 2, 2]])
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["", "*/*", "application/json", "application/json,application/json;as=Table;v=v1;g=meta.k8s.io"],
+)
+def test_without_the_wish_for_a_table_there_is_none(world, accept):
+    assert world.request("GET", ROLLOUT, accept=accept)[1]["kind"] == "Rollout"
+
+
+def test_watch_as_table_tells_its_columns_once(world):
+    path = f"/api/v1/namespaces/{NS}/services?watch=1&timeoutSeconds=1&allowWatchBookmarks=1"
+    *events, bookmark = world.lines(path, accept=AS_TABLE)
+    assert [event["type"] for event in events] == ["ADDED", "ADDED"]
+    assert [bool(event["object"]["columnDefinitions"]) for event in events] == [True, False]
+    assert [event["object"]["rows"][0]["cells"][0] for event in events] == ["vllm", "vllm-preview"]
+    assert (bookmark["type"], bookmark["object"]["kind"]) == ("BOOKMARK", "Service")

@@ -19,6 +19,14 @@ def test_hash_does_not_depend_on_the_order_of_keys():
     assert pod_template_hash(turned) == pod_template_hash(TEMPLATE)
 
 
+def test_hash_does_not_see_what_go_clients_write_for_unset_fields():
+    written = {
+        "metadata": {"labels": {"app": "a"}, "creationTimestamp": None},
+        "spec": {"containers": [{"name": "c", "image": "i:1", "resources": {}}]},
+    }
+    assert pod_template_hash(written) == pod_template_hash(TEMPLATE)
+
+
 @pytest.mark.parametrize(
     "other",
     [
