@@ -171,6 +171,7 @@ class Lifecycle:
             scenarios=session.scenarios,
             spawn=session.spawn,
             on_mark=lambda mark: _tell_mark(session.progress, mark),
+            say=session.progress.say,
         )
         session.promotion = promotion
         if session.tested.rehearsal is not None:

@@ -26,6 +26,7 @@ from midstream.streams.second_reader import disagreement
 from midstream.streams.target import Target
 
 POLL_S = 0.05
+PULSE = Ask(scenario="pulse", prompt="Say yes.", tokens=8)
 
 
 class StreamNotCompleteError(Exception):
@@ -60,6 +61,7 @@ class Load:
         self.undisturbed = True  # until the promotion: what streams show then is how this server is
         self.settled = 0  # streams that ended and say something of the service
         self._failed = 0
+        self.last_failed_ns: int | None = None
         self._early_stops = 0
 
     def hold(self, ask: Ask, *, fresh: bool, share: float = 1.0) -> StreamRecord:
@@ -84,6 +86,11 @@ class Load:
             for record in closed:
                 self._book(record)
 
+    def pulse(self, fresh: bool, scheduled_ns: int) -> StreamRecord:
+        """One short stream of the pulse lane; its length is not judged, only that it is answered."""
+        request = self._request(PULSE, fresh, PULSE.tokens or 1, Lane.PULSE)
+        return self._hold(msgspec.structs.replace(request, contract=False, scheduled_ns=scheduled_ns))
+
     def validate(self, target: Target, ask: Ask, tokens: int) -> ValidatedStream:
         """One stream to a revision that serves nobody yet: its record is no part of the load's."""
         request = msgspec.structs.replace(self._request(ask, True, tokens, Lane.PULSE), keep_body=True)
@@ -97,7 +104,7 @@ class Load:
         return self._failed + (self._early_stops if self.traits.honours_length else 0)
 
     def flowing(self) -> int:
-        """Open streams that have had a token."""
+        """Open streams of the main lane that have had a token."""
         return len(self._reactor.flowing())
 
     def open_by_revision(self) -> dict[str, int]:
@@ -145,6 +152,11 @@ class Load:
 
     def _book(self, record: StreamRecord) -> None:
         self.ledger.close(record)
+        enter_rows(self._environment.stats, record)
+        if record.lane is Lane.MAIN:
+            self._book_main(record)
+
+    def _book_main(self, record: StreamRecord) -> None:
         self.pace.learn(record)
         self.settled += record.outcome is not Outcome.OURS
         if is_key_refused(record):
@@ -154,6 +166,7 @@ class Load:
             self._learn_length()
         elif record.outcome in (Outcome.LOST, Outcome.REFUSED):
             self._failed += 1
+            self.last_failed_ns = record.end_ns
             self._on_lost(record)
         self._environment.events.request.fire(
             request_type="SSE",
@@ -163,7 +176,6 @@ class Load:
             exception=_failure(record),
             context={},
         )
-        enter_rows(self._environment.stats, record)
 
     def _learn_length(self) -> None:
         """Stop demanding the length where early stops turn out to be the rule; never once promoted."""

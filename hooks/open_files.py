@@ -3,14 +3,16 @@
 import resource
 
 from hooks.layers import UsageError
-from hooks.options import Settings
+from hooks.options import Mode, Settings
+from hooks.pulses import MOST_OPEN
 
 RESERVE = 200  # the process itself: its modules, logs, watches of the API server, the web UI
 
 
 def allow_open_files(settings: Settings) -> None:
     """Raise the soft limit as far as the test needs; UsageError where the hard one is lower."""
-    most_streams = settings.users + settings.sigterm_streams + settings.preview_streams
+    pulses = MOST_OPEN if settings.pulse and settings.mode is not Mode.PLAIN else 0
+    most_streams = settings.users + settings.sigterm_streams + settings.preview_streams + pulses
     needed = most_streams + RESERVE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _holds(soft, needed):

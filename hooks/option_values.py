@@ -66,6 +66,14 @@ def positive_number(text: str) -> float:
     return value
 
 
+def number_or_0(text: str) -> float:
+    """A number, 0 or more."""
+    value = _number(text, "write a number, 0 or more")
+    if value < 0:
+        raise BadValueError("write a number, 0 or more")
+    return value
+
+
 def text(value: str) -> str:
     """Any text but none."""
     if not value.strip():

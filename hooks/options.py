@@ -148,6 +148,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("kept_share", values.share, "share of users that keep their connection (default 0)", _LOAD),
     Option(
+        "pulse",
+        values.number_or_0,
+        "short streams a second that tell whether the service can be reached; 0: none (default 10)",
+        _LOAD,
+    ),
+    Option(
         "sigterm_streams",
         values.count,
         "longer streams added so that some outlive SIGTERM (default 8)",
@@ -254,6 +260,13 @@ OPTIONS: tuple[Option, ...] = (
         "MAX_BLACKOUT",
     ),
     Option(
+        "max_kept_blackout",
+        values.seconds,
+        "the same for clients that keep their connections (default: not checked)",
+        _VERDICT,
+        "MAX_KEPT_BLACKOUT",
+    ),
+    Option(
         "max_propagation",
         values.seconds,
         "old revision on new connections (default 10)",
@@ -340,6 +353,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int | None = None
     stream_seconds: float | None = None
     kept_share: float = 0.0
+    pulse: float = 10.0
     sigterm_streams: int = 8
     seed: int = 0
     wind_down_s: float = 120.0
@@ -471,6 +485,7 @@ _LIMIT_NAMES = {
     "min_crossing": "min_crossing",
     "require_drain": "require_drain",
     "max_blackout": "max_blackout_s",
+    "max_kept_blackout": "max_kept_blackout_s",
     "max_propagation": "max_propagation_s",
     "watch_after": "watch_after_s",
     "max_ttft_p95": "max_ttft_p95_s",
@@ -556,6 +571,20 @@ def _check_consistency(settings: Settings) -> None:
         raise UsageError(
             f"--rollout needs --trigger, one of: {', '.join(TRIGGERS)} (none: somebody else updates)"
         )
+    _check_pulse(settings)
     needs = _TRIGGER_NEEDS.get(settings.trigger)
     if needs is not None and getattr(settings, needs[0]) is None:
         raise UsageError(f"--trigger {settings.trigger} needs {needs[1]}")
+
+
+def _check_pulse(settings: Settings) -> None:
+    """Every second pulse is on a new connection; around one that fails a blackout of two periods can hide."""
+    if not settings.pulse:
+        return
+    resolution_s, limit_s = 4 / settings.pulse, settings.limits.max_blackout_s
+    if resolution_s > limit_s:
+        more = f"--pulse {4 / limit_s:g} or more, " if limit_s else ""
+        raise UsageError(
+            f"--pulse {settings.pulse:g} cannot tell a blackout of {limit_s:g} s: give {more}"
+            f"--max-blackout {resolution_s:g} or more, or --pulse 0 to leave it out"
+        )

@@ -11,6 +11,7 @@ from gevent.event import Event
 
 from hooks.load import Load
 from hooks.options import Settings
+from hooks.pulses import Pulses
 from hooks.tested import Tested, WatchedRollout
 from midstream import promotion
 from midstream.preview import read_preview
@@ -49,6 +50,7 @@ class Promotion:
         scenarios: Scenarios,
         spawn: Callable[[str, Callable[[], None]], gevent.Greenlet],
         on_mark: Callable[[Mark], None],
+        say: Callable[[str], None],
     ) -> None:
         self.plan = _plan(settings, rollout)
         self.script: Script | None = None
@@ -62,6 +64,7 @@ class Promotion:
         self._refused: dict[Action, str] = {}
         self._stop = Event()
         self._halted = False
+        self.pulses = Pulses(settings.pulse, load.pulse, say) if settings.pulse else None
         self._actions: list[gevent.Greenlet] = []
         self._looked_ns = 0
         self._watcher = RolloutWatcher(
@@ -85,6 +88,8 @@ class Promotion:
         """Tick until the script has ended or `stop` is called."""
         for kind in WATCHED_KINDS:
             self._spawn(f"watch {kind}", partial(self._watcher.run_kind, kind, self._stop))
+        if self.pulses is not None:
+            self._spawn("pulses", partial(self.pulses.run, lambda: self._load.winding_down))
         self.script = promotion.start(time.monotonic_ns())
         while self.script.end is None and not self._halted:
             before = self.script.state
@@ -142,6 +147,9 @@ class Promotion:
             streams_flowing=self._load.flowing(),
             settled=self._load.settled,
             failed=self._load.failed,
+            failed_ns=self._load.last_failed_ns,
+            pulse_failed_ns=self.pulses.failed_ns if self.pulses else None,
+            dark_since_ns=self.pulses.dark_since_ns if self.pulses else None,
             paused=found is not None and argo.is_paused_for_promotion(found),
             preview=self.preview,
             crossing_open=0 if cutover is None else self._load.ledger.open_since(cutover.at.seen_ns),
@@ -252,6 +260,7 @@ def _plan(settings: Settings, rollout: WatchedRollout) -> Plan:
         baseline_s=settings.baseline_s,
         watch_after_s=settings.limits.watch_after_s,
         max_error_rate=settings.limits.max_error_rate,
+        max_blackout_s=settings.limits.max_blackout_s,
         baseline_limit_s=settings.baseline_limit_s,
         trigger_limit_s=settings.trigger_limit_s or (TRIGGER_LIMIT_S if triggers else PERSON_LIMIT_S),
         promote_limit_s=settings.promote_limit_s,

@@ -10,6 +10,8 @@ from midstream.rollouts.timeline import Cutover, MarkName, RolloutEvent, Timelin
 from midstream.run import PreviewFinding, ScriptEnd, State
 
 NS_PER_S = 1_000_000_000
+FEWEST_FAILED = 3  # streams of a baseline: one or two may be chance
+DARK_S = 2.0  # without an answered pulse
 
 
 class Promoter(StrEnum):
@@ -37,6 +39,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     baseline_s: float
     watch_after_s: float
     max_error_rate: float
+    max_blackout_s: float
     baseline_limit_s: float
     trigger_limit_s: float
     preview_limit_s: float
@@ -55,6 +58,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     streams_flowing: int  # open, with a first token
     settled: int  # streams that ended until now, those that say nothing of the service left out
     failed: int  # of these, lost or refused
+    failed_ns: int | None = None  # when the last of these failed
+    pulse_failed_ns: int | None = None  # when the last pulse was opened that was not answered
+    dark_since_ns: int | None = None  # since when no pulse on a new connection was answered
     paused: bool  # the Rollout waits for its promotion
     preview: PreviewFinding | None = None
     crossing_open: int = 0  # streams sent before the cutover that are still open
@@ -118,7 +124,7 @@ def step(script: Script, facts: Facts, plan: Plan) -> tuple[Script, tuple[Action
     """One tick: the script as it is afterwards, with the actions to start now."""
     if script.end is not None:
         return script, ()
-    script = _note_steadiness(script, facts)
+    script = _note_steadiness(script, facts, plan)
     move = _overtaken(script, facts) or _MOVES[script.state](_Tick(script, facts, plan))
     if isinstance(move, Wait | Ask):
         move = _overdue(script, facts, plan, move.words) or move
@@ -173,16 +179,30 @@ def _ask(script: Script, action: Action, words: str) -> tuple[Script, tuple[Acti
     return msgspec.structs.replace(script, waits_for=words, asked=script.asked | {action}), (action,)
 
 
-def _note_steadiness(script: Script, facts: Facts) -> Script:
-    """Remember since when every user has had a stream.
+def _note_steadiness(script: Script, facts: Facts, plan: Plan) -> Script:
+    """Remember since when every user has had a stream, undisturbed.
 
-    A user between two streams has none for a moment: a small shortfall does not start the baseline anew.
+    A user between two streams has none for a moment: a small shortfall does not start the baseline anew. A
+    pulse that is not answered does, and so does a lost stream where their share is too high.
     """
-    if script.steady_since_ns is None and facts.streams_flowing >= facts.streams_wanted:
+    since_ns = script.steady_since_ns
+    if since_ns is None and facts.streams_flowing >= facts.streams_wanted:
         return msgspec.structs.replace(script, steady_since_ns=facts.now_ns)
-    if script.steady_since_ns is not None and facts.streams_flowing < facts.streams_wanted / 2:
+    if since_ns is not None and (
+        facts.streams_flowing < facts.streams_wanted / 2 or _disturbed_ns(facts, plan) > since_ns
+    ):
         return msgspec.structs.replace(script, steady_since_ns=None)
     return script
+
+
+def _disturbed_ns(facts: Facts, plan: Plan) -> int:
+    """When the service last failed in a way that no baseline may hold; 0: never."""
+    streams_ns = facts.failed_ns if _fails_too_often(facts, plan) else None
+    return max(facts.pulse_failed_ns or 0, streams_ns or 0)
+
+
+def _fails_too_often(facts: Facts, plan: Plan) -> bool:
+    return facts.failed > plan.max_error_rate * facts.settled
 
 
 _BEFORE_CUTOVER = (State.BASELINE, State.TRIGGER, State.PREVIEW, State.PROMOTE, State.CUTOVER)
@@ -220,14 +240,21 @@ def _overdue(script: Script, facts: Facts, plan: Plan, words: str) -> Stop | Non
     return Stop(f"state {script.state} was not over within {seconds:g} s ({option}): it waited for {words}")
 
 
+def _broken(at: _Tick) -> str | None:
+    """Why the load must stop before anything is triggered: this runs on production."""
+    facts = at.facts
+    if facts.failed >= FEWEST_FAILED and _fails_too_often(facts, at.plan):
+        return f"{facts.failed} of {facts.settled} streams lost or refused"
+    dark_s = 0.0 if facts.dark_since_ns is None else (facts.now_ns - facts.dark_since_ns) / NS_PER_S
+    if dark_s > max(DARK_S, at.plan.max_blackout_s):
+        return f"no new connection was answered for {dark_s:.1f} s"
+    return None
+
+
 def _baseline(at: _Tick) -> Move:
-    share = at.facts.failed / at.facts.settled if at.facts.settled else 0.0
-    if at.facts.failed and share > at.plan.max_error_rate:
-        return Stop(
-            "the service failed before anything was triggered: "
-            f"{at.facts.failed} of {at.facts.settled} streams lost or refused",
-            baseline_failed=True,
-        )
+    broken = _broken(at)
+    if broken is not None:
+        return Stop(f"the service failed before anything was triggered: {broken}", baseline_failed=True)
     if at.script.steady_since_ns is None:
         return Wait(f"every user to hold a stream: {at.facts.streams_flowing} of {at.facts.streams_wanted}")
     steady_s = (at.facts.now_ns - at.script.steady_since_ns) / NS_PER_S
@@ -247,6 +274,9 @@ def _trigger(at: _Tick) -> Move:
 
 
 def _preview(at: _Tick) -> Move:
+    broken = _broken(at)
+    if broken is not None:
+        return Stop(f"the service failed before the cutover, the new revision was not promoted: {broken}")
     if not at.facts.paused:
         return Wait("the new revision's pods to be ready and the Rollout to pause")
     if at.facts.preview is None:

@@ -34,7 +34,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_crossing_lost: int = 0
     min_crossing: int = 59  # no loss among 59 bounds the loss rate at 5 % with 95 % confidence (facts 7)
     require_drain: bool = False
-    max_blackout_s: float = 1.0
+    max_blackout_s: float = 1.0  # on new connections
+    max_kept_blackout_s: float | None = None  # on kept ones
     max_propagation_s: float = 10.0
     watch_after_s: float = 30.0
     max_ttft_p95_s: float | None = None

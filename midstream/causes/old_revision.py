@@ -91,7 +91,27 @@ def _ended_at_sigterm(loss: Loss, scene: Scene) -> Sighting | None:
     return None
 
 
+def _kept_into_drain(loss: Loss, scene: Scene) -> Sighting | None:
+    """Refused on a kept connection while an old pod drained: vLLM 0.32 answers 500 there (facts 2)."""
+    if loss.member.stream.fresh or loss.ending not in (Ending.HTTP_5XX, Ending.HTTP_429):
+        return None
+    ends = {mark.pod: mark for mark in old_pod_marks(loss, scene, MarkName.T14)}
+    draining = tuple(
+        mark
+        for mark in old_pod_marks(loss, scene, MarkName.T13)
+        if mark.not_before_ns - KILL_SLACK_S * NS_PER_S < loss.failed_ns
+        and (mark.pod not in ends or loss.failed_ns <= ends[mark.pod].seen_ns)
+    )
+    return Sighting(draining, also=tuple(ends.values())) if draining else None
+
+
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "kept_connection_drained",
+        _kept_into_drain,
+        "the old pods refuse requests that come on connections kept from before their SIGTERM",
+        "have clients send again on a new connection when a kept one answers 5xx, or open new ones at the cutover",
+    ),
     Rule(
         "no_shutdown_timeout",
         _no_shutdown_timeout,

@@ -44,6 +44,11 @@ QUESTIONS: tuple[Question, ...] = (
     Question("crossing_lost", crossing.crossing_lost),
     Question("at_sigterm", crossing.at_sigterm),
     Question("reachability", reachability.reachability),
+    Question(
+        "kept_connections",
+        reachability.kept_connections,
+        asked_when=lambda run: run.limits.max_kept_blackout_s is not None,
+    ),
     Question("routing", routing.routing),
     Question("rollout", rollout.rollout),
     Question("error_rate", rates.error_rate, of_plain_load=True),

@@ -77,15 +77,15 @@ def baseline(run: Run, _: Cohorts) -> Answer:
         if is_unfit(run):
             return Answer(Status.NOT_EXAMINED, "none", limit, "no baseline was held")
         return Answer(Status.INCONCLUSIVE, "none", limit, "there was no undisturbed time before the update")
-    trigger_ns = run.baseline_ns[1]
-    count = count_endings((stream for stream in run.streams if stream.end_ns <= trigger_ns), run)
+    since_ns, trigger_ns = run.baseline_ns
+    count = count_endings((stream for stream in run.streams if since_ns < stream.end_ns <= trigger_ns), run)
     errors = count.streams - count.complete
     share = errors / count.streams if count.streams else 0.0
     words = f"{errors} of {count.streams} streams lost or refused before the trigger"
     if not count.streams:
         words = "no stream was lost before the trigger, none had to end so early"
     status = Status.INCONCLUSIVE if share > run.limits.max_error_rate else Status.PASS
-    return Answer(status, percent(share), limit, words, "streams that ended before the trigger")
+    return Answer(status, percent(share), limit, words, "streams that ended within the baseline")
 
 
 def ourselves(run: Run, _: Cohorts) -> Answer:

@@ -72,9 +72,9 @@ def max_gap(run: Run, _: Cohorts) -> Answer:
     limit_s = run.limits.max_gap_s or math.inf
     limit = f"<= {limit_s:g} s"
     main = [stream for stream in run.streams if stream.lane is Lane.MAIN]
-    if all(stream.first_token_ns is None for stream in main):
-        return nothing_finished(limit)
     gaps = [gap for stream in main for gap in silences(stream, run)]
+    if not gaps and all(stream.first_token_ns is None for stream in main):
+        return nothing_finished(limit)
     sure_ns = max((gap.length_ns for gap in gaps if gap.certain), default=0)
     most_ns = max((gap.length_ns for gap in gaps), default=0)
     observed = _seen(sure_ns, most_ns)

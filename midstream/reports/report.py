@@ -4,6 +4,7 @@ import msgspec
 
 from midstream.cohorts import Cohorts, Row, read_cohorts, table
 from midstream.metrics import Metrics, read_metrics
+from midstream.reports.pulse_notes import pulse_notes
 from midstream.reports.time_notes import time_notes
 from midstream.run import Run
 from midstream.verdict import Verdict
@@ -17,7 +18,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     cohorts: Cohorts
     cohort_table: tuple[Row, ...]
     metrics: Metrics
-    notes: tuple[str, ...] = ()  # of the run, then what its times are worth
+    notes: tuple[str, ...] = ()  # of the run, of kept connections, then what its times are worth
 
 
 def read_report(run: Run, verdict: Verdict) -> Report:
@@ -30,5 +31,5 @@ def read_report(run: Run, verdict: Verdict) -> Report:
         cohorts=cohorts,
         cohort_table=table(cohorts),
         metrics=metrics,
-        notes=(*run.notes, *time_notes(run.clocks, metrics)),
+        notes=(*run.notes, *pulse_notes(run), *time_notes(run.clocks, metrics)),
     )

@@ -29,6 +29,7 @@ README = (PROJECT / "README.md").read_text()
 
 # Where any text but "1" is needed.
 TEXTS = {
+    "pulse": "8",
     "trigger": "none",
     "plan": str(REHEARSAL_PLAN),
     "promoter": "person",
@@ -225,7 +226,7 @@ IN_WORDS = {
     *("trigger", "set_image", "set_model", "set_env", "set_args", "trigger_limit", "drain_limit"),
     *("cacert", "cert", "key", "insecure", "header", "resolve", "api_key_env", "api_key_command"),
     *("https_proxy", "no_proxy"),
-    *("max_ttft_p95", "max_gap", "rehearsal_fault"),
+    *("max_ttft_p95", "max_gap", "max_kept_blackout", "rehearsal_fault"),
 }
 
 
@@ -399,3 +400,17 @@ def test_a_bad_line_of_a_plan_is_told_with_its_file(tmp_path, content, words):
     (tmp_path / "plan.yaml").write_text(content)
     with pytest.raises(UsageError, match=words):
         read("--plan", str(tmp_path / "plan.yaml"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--pulse", "1"), ("--max-blackout", "0.3"), ("--max-blackout", "0")],
+    ids=["too few pulses", "too short a limit", "no limit at all"],
+)
+def test_pulses_that_cannot_tell_their_limit_are_refused(arguments):
+    with pytest.raises(UsageError, match=r"cannot tell a blackout.*--pulse 0"):
+        read("--rollout", "a/b", "--trigger", "none", *arguments)
+
+
+def test_no_pulses_are_no_contradiction():
+    assert read("--rollout", "a/b", "--trigger", "none", "--pulse", "0", "--max-blackout", "0").pulse == 0

@@ -18,6 +18,7 @@ PLAN = Plan(
     baseline_s=5,
     watch_after_s=30,
     max_error_rate=0.05,
+    max_blackout_s=1.0,
     baseline_limit_s=120,
     trigger_limit_s=31,
     preview_limit_s=900,

@@ -25,6 +25,7 @@ from midstream.rollouts.watcher import WATCHED_KINDS
 from midstream.run import Limits, State, Subject
 from midstream.scenarios import Ask, Scenario, Scenarios
 from midstream.streams.ending import Ending
+from midstream.streams.record import StreamRecord
 from midstream.streams.target import Target
 from midstream.streams.traits import Traits
 from tests.midstream.builders import stream
@@ -124,6 +125,8 @@ class StubLoad:
         self._world = world
         self.ledger = Ledger()
         self.settled = self.failed = 0
+        self.last_failed_ns: int | None = None
+        self.winding_down = False
         self.undisturbed = True
         self.begun: list[tuple[int, float]] = []
         self.begins = 8
@@ -134,6 +137,9 @@ class StubLoad:
 
     def flowing(self) -> int:
         return 2
+
+    def pulse(self, fresh: bool, scheduled_ns: int) -> StreamRecord:
+        return stream(fresh=fresh, scheduled_ns=scheduled_ns)
 
     def begin_long(self, ask: Callable[[], Ask], count: int, seconds: float, limit_s: float) -> int:
         self.begun.append((count, seconds))
@@ -220,6 +226,7 @@ def promotion(world, load, failures):
             load=cast(Load, load),
             scenarios=Scenarios((Scenario(name="test", prompts=("Hello",)),)),
             spawn=failures.spawn,
+            say=lambda _: None,
             on_mark=lambda _: None,
         )
         made.append(one)

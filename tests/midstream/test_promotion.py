@@ -17,6 +17,7 @@ PLAN = Plan(
     baseline_s=5,
     watch_after_s=30,
     max_error_rate=0.05,
+    max_blackout_s=1.0,
     baseline_limit_s=120,
     trigger_limit_s=31,
     preview_limit_s=900,
@@ -212,6 +213,15 @@ def test_stops_with_a_reason(before, known, words):
     assert after.end.state is before.state
 
 
+@pytest.mark.parametrize("known", [{"failed": 6}, {"dark_since_ns": 10 * NS_PER_S}], ids=["lost", "dark"])
+def test_a_service_that_fails_is_given_no_new_revision(known):
+    before = script(State.PREVIEW, **ASKED)
+    end = step(before, facts(timeline=TRIGGERED, paused=True, preview=FIT, **known), PLAN)[0].end
+    assert end is not None
+    assert not end.baseline_failed
+    assert "not promoted" in end.reason
+
+
 def test_only_a_failing_service_breaks_the_baseline():
     broken, _ = step(script(State.BASELINE), facts(failed=6), PLAN)
     slow, _ = step(script(State.BASELINE, 0), facts(121, streams_flowing=1), PLAN)
@@ -278,6 +288,25 @@ def test_a_baseline_starts_anew_when_half_of_the_streams_are_gone():
     assert step(before, facts(11, streams_flowing=39), PLAN)[0].steady_since_ns is None
 
 
+DISTURBED = {
+    "a pulse failed within it": ({"pulse_failed_ns": 15 * NS_PER_S}, True),
+    "a pulse failed before it": ({"pulse_failed_ns": 9 * NS_PER_S}, False),
+    "one of few streams failed within it": ({"settled": 9, "failed": 1, "failed_ns": 15 * NS_PER_S}, True),
+    "one of many streams failed within it": (
+        {"settled": 99, "failed": 1, "failed_ns": 15 * NS_PER_S},
+        False,
+    ),
+    "one of few streams failed before it": ({"settled": 9, "failed": 1, "failed_ns": 9 * NS_PER_S}, False),
+}
+
+
+@pytest.mark.parametrize(("known", "anew"), DISTURBED.values(), ids=DISTURBED)
+def test_a_baseline_starts_anew_when_it_was_disturbed(known, anew):
+    after, _ = step(script(State.BASELINE, **steady(10)), facts(16, **known), PLAN)
+    assert (after.steady_since_ns is None) is anew
+    assert after.end is None
+
+
 BEFORE_CUTOVER = (State.BASELINE, State.TRIGGER, State.PREVIEW, State.PROMOTE, State.CUTOVER)
 UNDER_WAY = (*BEFORE_CUTOVER, State.DRAIN, State.QUIET)
 
@@ -319,7 +348,10 @@ BASELINES = {
     "no stream has ended": ({"settled": 0, "failed": 0}, False),
     "at the limit": ({"settled": 100, "failed": 5}, False),
     "beyond the limit": ({"settled": 100, "failed": 6}, True),
-    "all of them": ({"settled": 1, "failed": 1}, True),
+    "all of them": ({"settled": 3, "failed": 3}, True),
+    "too few to tell from chance": ({"settled": 2, "failed": 2}, False),
+    "dark for a moment": ({"dark_since_ns": 19 * NS_PER_S}, False),
+    "dark for longer": ({"dark_since_ns": round(18.9 * NS_PER_S)}, True),
 }
 
 
@@ -332,7 +364,7 @@ def test_a_baseline_bears_as_many_failures_as_the_limit_says(counts, broken):
 def test_a_limit_of_none_bears_no_failure_and_none_is_no_failure():
     plan = msgspec.structs.replace(PLAN, max_error_rate=0)
     assert step(script(State.BASELINE), facts(failed=0), plan)[0].end is None
-    assert step(script(State.BASELINE), facts(failed=1), plan)[0].end is not None
+    assert step(script(State.BASELINE), facts(failed=3), plan)[0].end is not None
 
 
 def test_a_baseline_without_a_wanted_length_still_needs_every_stream():
@@ -390,6 +422,8 @@ known_facts = st.fixed_dictionaries(
         ),
         "done": st.frozensets(st.sampled_from(Action)),
         "crossing_open": st.sampled_from([0, 3]),
+        "dark_since_ns": st.sampled_from([None, None, 0]),
+        "pulse_failed_ns": st.sampled_from([None, 0, 20 * NS_PER_S]),
     }
 )
 

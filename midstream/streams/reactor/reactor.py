@@ -106,8 +106,12 @@ class Reactor:
         return counts
 
     def flowing(self) -> frozenset[str]:
-        """Ids of the open streams that have had a token."""
-        return frozenset(exchange.request.id for exchange in self._exchanges() if exchange.has_token)
+        """Ids of the open streams of the main lane that have had a token."""
+        return frozenset(
+            exchange.request.id
+            for exchange in self._exchanges()
+            if exchange.has_token and exchange.request.lane is Lane.MAIN
+        )
 
     def clocks(self) -> Clocks:
         """How the reads of this process were dated until now."""

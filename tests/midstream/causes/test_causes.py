@@ -59,6 +59,12 @@ def refused(ending: Ending = Ending.CONNECT_REFUSED, **changes: Any) -> Run:
     return run((*streams(80), *streams(3, ending, at=102.0, lasts=0.1)), **changes)
 
 
+def pooled(*at: float, ending: Ending = Ending.HTTP_5XX, **changes: Any) -> list[StreamRecord]:
+    """Requests on kept connections that are refused at these seconds, by whom is not told."""
+    refusal = {"status": 500, "revisions": (), "fresh": False} | changes
+    return [stream(ending, at=each, lasts=0.02, **refusal) for each in at]
+
+
 def denied(*at: float, **changes: Any) -> list[StreamRecord]:
     """Requests answered 401 at these seconds."""
     return [stream(Ending.HTTP_4XX, at=each, lasts=0.02, status=401, **changes) for each in at]
@@ -115,6 +121,21 @@ def test_the_line_says_which_streams_when_where_and_why():
     ],
 )
 def test_what_the_evidence_shows(judged, cause):
+    assert names(judged) == [cause]
+
+
+@pytest.mark.parametrize(
+    ("judged", "cause"),
+    [
+        pytest.param(run([*streams(80), *pooled(107, 110, 119)]), "kept_connection_drained", id="drain"),
+        pytest.param(
+            run([*streams(80), *pooled(110, fresh=True)]), "refused_after_cutover", id="a new connection"
+        ),
+        pytest.param(run([*streams(80), *pooled(103)]), "refused_after_cutover", id="before SIGTERM"),
+        pytest.param(run([*streams(80), *pooled(121)]), UNEXPLAINED, id="after the pods were gone"),
+    ],
+)
+def test_what_pools_of_connections_meet_while_old_pods_drain(judged, cause):
     assert names(judged) == [cause]
 
 
