@@ -110,7 +110,8 @@ RULES: tuple[Rule, ...] = (
         "kept_connection_drained",
         _kept_into_drain,
         "the old pods refuse requests that come on connections kept from before their SIGTERM",
-        "have clients send again on a new connection when a kept one answers 5xx, or open new ones at the cutover",
+        "have clients send again on a new connection when a kept one answers 5xx, or open new ones at the "
+        "cutover",
     ),
     Rule(
         "no_shutdown_timeout",
