@@ -26,6 +26,7 @@ from midstream.streams.second_reader import disagreement
 from midstream.streams.target import Target
 
 POLL_S = 0.05
+THROW_AWAY_S = 60.0
 PULSE = Ask(scenario="pulse", prompt="Say yes.", tokens=8)
 
 
@@ -97,6 +98,11 @@ class Load:
         traits = self.traits
         observed = self._reactor.observe(self._with_key(target), request, traits)
         return ValidatedStream(observed.record, disagreement(observed, traits))
+
+    def throw_away(self, on_close: Callable[[StreamRecord], None]) -> None:
+        """One stream that is no part of the test, long enough to be killed on purpose."""
+        request = self._request(PULSE, True, self._tokens(PULSE, THROW_AWAY_S), Lane.MAIN)
+        self._reactor.stream(self._with_key(self._tested.target), request, self.traits, on_close=on_close)
 
     @property
     def failed(self) -> int:

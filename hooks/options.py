@@ -287,6 +287,13 @@ OPTIONS: tuple[Option, ...] = (
         _VERDICT,
         "MAX_GAP",
     ),
+    Option(
+        "prove",
+        values.yes_no,
+        "after a PASS kill a pod of the new revision under a throw-away stream, which must be called lost",
+        _VERDICT,
+        is_switch=True,
+    ),
     Option("results", values.text, "folder for the results (default results)", _VERDICT),
     Option(
         "rehearsal_fault",
@@ -374,6 +381,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quiet_limit_s: float = 600.0
     deadlines: Deadlines = Deadlines()
     limits: Limits = Limits()
+    prove: bool = False
     results: Path = Path("results")
     faults: tuple[str, ...] = ()
     rehearsal: dict[str, int | float] = msgspec.field(
@@ -564,6 +572,10 @@ def _check_consistency(settings: Settings) -> None:
     if settings.api_key_env is not None and settings.api_key_command is not None:
         raise UsageError("--api-key-env and --api-key-command contradict each other: give one of them")
     if settings.mode is Mode.PLAIN:
+        if settings.prove:
+            raise UsageError(
+                "--prove kills a pod of a Rollout: add --rollout NAMESPACE/NAME, or leave it out"
+            )
         if settings.trigger not in (None, "none"):
             raise UsageError("--trigger needs a Rollout: add --rollout NAMESPACE/NAME")
         return

@@ -20,7 +20,7 @@ from midstream.rollouts import argo
 from midstream.rollouts.budget import DrainBudget, read_budget
 from midstream.rollouts.client import Cluster, ClusterError
 from midstream.rollouts.path import NoPathError, ServicePath, find_path
-from midstream.rollouts.preflight import preflight, subject_images
+from midstream.rollouts.preflight import PROVE, preflight, subject_images
 from midstream.run import Subject
 from midstream.streams.access import Proxy
 from midstream.streams.probe import AnswerSource, ModelUnknownError, ServedModel, learn, served_models
@@ -191,7 +191,8 @@ def _find_rollout(
 
 def _verbs(settings: Settings) -> frozenset[str]:
     triggers = {settings.trigger or "none"} - {"none"}
-    return frozenset(triggers | ({"promote"} if settings.promoter is Promoter.HOOK else set()))
+    promotes = {"promote"} if settings.promoter is Promoter.HOOK else set()
+    return frozenset(triggers | promotes | ({PROVE} if settings.prove else set()))
 
 
 def _preview_url(cluster: Cluster, namespace: str, service: str | None) -> str | None:

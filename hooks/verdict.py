@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from hooks.options import Mode
+from hooks.prove import prove
 from hooks.session import Session
 from midstream.contract import NOT_KEPT, stops_early, without_contract
 from midstream.credential import with_credential
@@ -21,11 +22,19 @@ from midstream.run import Run, ScriptEnd, State, Subject
 from midstream.streams.record import StreamRecord
 from midstream.verdict import Decision, Verdict, judge
 
+PROVE_SLACK_S = 5.0  # beyond the idle limit, which a stream that fell silent is given
+
 
 def conclude(session: Session) -> Report:
     """Judge the test and write its files; the console comes later, when Locust has printed its own tables."""
     run = gather(session)
-    report = read_report(run, judge(run))
+    judged = judge(run)
+    if judged.decision is Decision.PASS and session.settings.prove and session.tested.rollout is not None:
+        session.progress.say("PASS so far; now a pod is killed under a throw-away stream (--prove)")
+        limit_s = session.settings.deadlines.idle_s + PROVE_SLACK_S
+        run = msgspec.structs.replace(run, control=prove(session.tested.rollout, session.load, limit_s))
+        judged = judge(run)
+    report = read_report(run, judged)
     try:
         write_results(session.folder, report)
     except ResultsError as error:

@@ -87,6 +87,15 @@ class PreviewFinding(msgspec.Struct, frozen=True, kw_only=True):
     in_doubt: bool = False  # streams came, but their two readers disagree on them
 
 
+class ControlFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """What the negative control showed: throw-away streams whose pod was killed on purpose (--prove)."""
+
+    streams: int = 0  # that flowed when the pod was deleted
+    lost: int = 0  # of these, called lost
+    pod: str = ""
+    why: str = ""  # why nothing was shown; empty where something was lost
+
+
 class ScriptEnd(msgspec.Struct, frozen=True, kw_only=True):
     """Where the script stood when the run stopped."""
 
@@ -134,3 +143,4 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     clocks: Clocks = Clocks()  # what dated the streams' bytes
     traits_missing: tuple[str, ...] = ()  # what the server does not show, hence is not demanded
     notes: tuple[str, ...] = ()
+    control: ControlFinding | None = None  # None: not asked for, or there was no PASS to be proven

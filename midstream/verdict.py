@@ -109,6 +109,7 @@ def _pass_sentence(checks: Sequence[Check], run: Run, cohorts: Cohorts) -> str:
     ]
     parts = [_crossing(cohorts)]
     parts += ["not examined: " + ", ".join(unseen)] * bool(unseen)
+    parts += ["a stream killed on purpose was called lost"] * (run.control is not None)
     parts += [run.subject.path_proves_not] * bool(run.subject.path_proves_not)
     return f"{word}: {'; '.join(parts)}"
 

@@ -10,7 +10,7 @@ from midstream.credential import FEWEST, is_key_refused, was_accepted
 from midstream.rollouts.timeline import Cutover, Mark, MarkName
 from midstream.run import Run
 from midstream.streams.ending import Ending, Outcome
-from midstream.streams.record import Lane
+from midstream.streams.record import Lane, StreamRecord
 
 # vLLM ends its streams within 0.5 s of SIGTERM (facts 2); the kubelet may send it a second later than T13.
 SIGTERM_REACTION_S = 2.0
@@ -95,7 +95,13 @@ def losses(run: Run, cohorts: Cohorts) -> Iterator[Loss]:
     for member in cohorts.members:
         if member.stream.outcome in (Outcome.LOST, Outcome.REFUSED):
             place = min(member.places, key=lambda place: (_ORDER[place.cohort], place.cutover))
-            yield Loss(member, place, cutovers.get(place.cutover))
+            yield Loss(member, place, cutovers.get(place.cutover) or _before(member.stream, run))
+
+
+def _before(stream: StreamRecord, run: Run) -> Cutover | None:
+    """The cutover that a steady stream was opened after: drains outlast the time that is watched."""
+    earlier = [each for each in run.timeline.cutovers if each.at.seen_ns <= stream.opened_ns]
+    return earlier[-1] if earlier else None
 
 
 _ORDER = {cohort: number for number, cohort in enumerate(Cohort)}

@@ -67,5 +67,11 @@ QUESTIONS: tuple[Question, ...] = (
     Question("baseline", ourselves.baseline, of_service=False),
     Question("ledger", ourselves.ledger, of_plain_load=True, of_service=False),
     Question("ourselves", ourselves.ourselves, of_plain_load=True, of_service=False),
+    Question(
+        "negative_control",
+        ourselves.negative_control,
+        of_service=False,
+        asked_when=lambda run: run.control is not None,
+    ),
     Question("second_witness", rollout.second_witness, of_service=False),
 )

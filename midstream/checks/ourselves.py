@@ -112,6 +112,19 @@ def ourselves(run: Run, _: Cohorts) -> Answer:
     return Answer(Status.INCONCLUSIVE, observed, limit, why)
 
 
+def negative_control(run: Run, _: Cohorts) -> Answer:
+    """Whether a stream that was killed on purpose was called lost: a PASS of who sees no loss is none."""
+    limit, control = ">= 1 lost", run.control
+    if control is None:
+        return Answer(Status.NOT_EXAMINED, "none", limit, "no negative control was asked for (--prove)")
+    observed = f"{control.lost} lost of {control.streams}"
+    if not control.lost:
+        why = control.why or f"none of {control.streams} streams was lost when pod {control.pod} was killed"
+        return Answer(Status.INCONCLUSIVE, observed, limit, f"the negative control showed nothing: {why}")
+    why = f"when pod {control.pod} was killed, {control.lost} of {control.streams} streams were called lost"
+    return Answer(Status.PASS, observed, limit, why, "throw-away streams after the test")
+
+
 def _hides_something(stream: StreamRecord, run: Run) -> bool:
     if stream.ending is not Ending.CUT:
         return stream.outcome is Outcome.OURS

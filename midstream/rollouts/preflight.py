@@ -17,6 +17,9 @@ STATUS_VERBS = frozenset({"promote", "promote-full", "abort", "retry"})
 SPEC_VERBS = frozenset({"set-image", "set-model", "set-env", "set-args", "same", "undo"})
 
 
+PROVE = "prove"  # the negative control: not a verb on a Rollout, but it needs a permission as they do
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What one check saw; with `ok` false nothing may be written."""
 
@@ -65,7 +68,8 @@ def needed_access(namespace: str, verbs: frozenset[str]) -> tuple[Access, ...]:
         for resource, needing in (("rollouts/status", STATUS_VERBS), ("rollouts", SPEC_VERBS))
         if verbs & needing
     ]
-    return (*reads, *writes)
+    deletes = [Access("delete", "", "pods", namespace)] if PROVE in verbs else []
+    return (*reads, *writes, *deletes)
 
 
 def subject_images(cluster: Cluster, namespace: str, rollout: Object, revision: str) -> Image:

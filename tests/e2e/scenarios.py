@@ -113,7 +113,7 @@ def from_the_page(folder: Path) -> Ended:
 
 
 SCENARIOS: dict[str, Callable[[Path], Ended]] = {
-    "promotion": quick().run,
+    "promotion": quick("--prove").run,
     **{row.name: partial(under_alias, row) for row in ROWS},
     "ten-users": quick("-u", "10").run,
     "run-time-over": quick("-t", "9s").run,

@@ -29,6 +29,7 @@ README = (PROJECT / "README.md").read_text()
 
 # Where any text but "1" is needed.
 TEXTS = {
+    "prove": "yes",
     "pulse": "8",
     "trigger": "none",
     "plan": str(REHEARSAL_PLAN),
@@ -226,7 +227,7 @@ IN_WORDS = {
     *("trigger", "set_image", "set_model", "set_env", "set_args", "trigger_limit", "drain_limit"),
     *("cacert", "cert", "key", "insecure", "header", "resolve", "api_key_env", "api_key_command"),
     *("https_proxy", "no_proxy"),
-    *("max_ttft_p95", "max_gap", "max_kept_blackout", "rehearsal_fault"),
+    *("prove", "max_ttft_p95", "max_gap", "max_kept_blackout", "rehearsal_fault"),
 }
 
 

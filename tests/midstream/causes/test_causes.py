@@ -14,6 +14,7 @@ from midstream.streams.ending import Ending, Outcome
 from midstream.streams.record import Evidence, StreamRecord
 from tests.midstream.builders import (
     BUDGET,
+    LIMITS,
     NEW,
     OLD,
     POD,
@@ -133,6 +134,11 @@ def test_what_the_evidence_shows(judged, cause):
         ),
         pytest.param(run([*streams(80), *pooled(103)]), "refused_after_cutover", id="before SIGTERM"),
         pytest.param(run([*streams(80), *pooled(121)]), UNEXPLAINED, id="after the pods were gone"),
+        pytest.param(
+            run([*streams(80), *pooled(118)], limits=structs.replace(LIMITS, watch_after_s=10)),
+            "kept_connection_drained",
+            id="later than is watched",
+        ),
     ],
 )
 def test_what_pools_of_connections_meet_while_old_pods_drain(judged, cause):

@@ -7,8 +7,9 @@ from midstream.checks.check import Status
 from midstream.checks.ourselves import baseline, ledger, ourselves, script
 from midstream.cohorts import read_cohorts
 from midstream.rollouts.timeline import Timeline
-from midstream.run import LedgerCount, PreviewFinding, ScriptEnd, State
+from midstream.run import ControlFinding, LedgerCount, PreviewFinding, ScriptEnd, State
 from midstream.streams.ending import Ending
+from midstream.verdict import Decision, judge
 from tests.midstream.builders import LIMITS, ns, run, streams
 
 PASS, INCONCLUSIVE, NOT_EXAMINED = Status.PASS, Status.INCONCLUSIVE, Status.NOT_EXAMINED
@@ -170,3 +171,24 @@ def test_ourselves(records, changes, status):
 def test_the_limit_is_the_users_own():
     limits = structs.replace(LIMITS, max_error_rate=0.5, max_5xx_rate=0.5, min_stream_completion=0.5)
     assert ask(ourselves, (*streams(6), *streams(4, Ending.CLIENT_ERROR)), limits=limits).status is PASS
+
+
+@pytest.mark.parametrize(
+    ("control", "status"),
+    [
+        pytest.param(ControlFinding(streams=1, lost=1, pod="p"), Status.PASS, id="lost"),
+        pytest.param(ControlFinding(streams=8, lost=1, pod="p"), Status.PASS, id="one of many"),
+        pytest.param(ControlFinding(streams=1, pod="p"), Status.INCONCLUSIVE, id="none was called lost"),
+        pytest.param(ControlFinding(why="no pod was found"), Status.INCONCLUSIVE, id="it could not be done"),
+    ],
+)
+def test_a_pass_is_proven_by_a_loss_on_purpose(control, status):
+    judged = judge(run(streams(80), control=control, limits=structs.replace(LIMITS, require_drain=False)))
+    (check,) = [check for check in judged.checks if check.name == "negative_control"]
+    assert check.status is status
+    assert (judged.decision is Decision.PASS) is (status is Status.PASS)
+    assert control.why in check.why
+
+
+def test_the_negative_control_is_only_asked_for_where_there_was_one():
+    assert "negative_control" not in [check.name for check in judge(run(streams(80))).checks]

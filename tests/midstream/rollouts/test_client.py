@@ -128,6 +128,14 @@ def test_a_json_patch_says_so(connect):
         assert server.asked[0].body == operations
 
 
+def test_a_pod_is_deleted_with_the_grace_that_was_asked(connect):
+    with serving(answering(200, {"kind": "Pod"})) as server:
+        connect(server.url).delete("pods", "llm", "vllm-x", grace_s=0)
+        [asked] = server.asked
+    assert (asked.method, asked.query) == ("DELETE", {"gracePeriodSeconds": "0"})
+    assert asked.path == "/api/v1/namespaces/llm/pods/vllm-x"
+
+
 def test_a_write_is_never_sent_twice(connect):
     with serving(lambda exchange, _: exchange.cut()) as server:
         with pytest.raises(UnreachableError):
