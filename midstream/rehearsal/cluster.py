@@ -15,9 +15,10 @@ import uvicorn
 from midstream.rehearsal.api import Api
 from midstream.rehearsal.asgi import Answer, Receive, Scope, Send, send_answer
 from midstream.rehearsal.controller import RolloutController
+from midstream.rehearsal.deeds import PLURALS, deeds_of
 from midstream.rehearsal.edits import edited
 from midstream.rehearsal.endpoints import EndpointController
-from midstream.rehearsal.faults import Fault, ignored_gates, image_environments, manifest_edits
+from midstream.rehearsal.faults import Fault, ignored_gates, image_environments, manifest_edits, steps_of
 from midstream.rehearsal.images import bundled_images, with_env
 from midstream.rehearsal.kubelet import Kubelet
 from midstream.rehearsal.launch import Announcement
@@ -27,7 +28,8 @@ from midstream.rehearsal.plan import RehearsalPlan
 from midstream.rehearsal.processes import Reaper
 from midstream.rehearsal.refusals import UnknownPathError, refusal
 from midstream.rehearsal.services import ProxyProcess, ServiceController
-from midstream.rehearsal.store import KINDS, Object, Store
+from midstream.rehearsal.step_runner import StepRunner
+from midstream.rehearsal.store import Object, Store
 from midstream.rehearsal.workloads import ReplicaSetController
 
 START_LIMIT_S = 60.0  # to healthy, beyond the engine's own load time; 3 s on an idle machine
@@ -35,7 +37,6 @@ POLL_S = 0.05
 LOG_LINES = 10
 # Reasons of a waiting container that time alone does not mend
 HOPELESS = ("ErrImagePull", "CreateContainerConfigError", "CrashLoopBackOff")
-PLURALS = {kind.kind: kind.plural for kind in KINDS.values()}
 
 
 class StartUpError(Exception):
@@ -47,8 +48,8 @@ async def run(
 ) -> NoReturn:
     """Run a rehearsal for ever; `on_ready` is called once, when the Rollout is healthy and reachable.
 
-    `folder` gets the kubeconfig. Raises NoLoopbackError, EditError, StartUpError, ProxyEndedError, and
-    whatever a part of it fails with.
+    `folder` gets the kubeconfig. Raises NoLoopbackError, EditError, StartUpError, ProxyEndedError,
+    StepError, and whatever a part of it fails with.
     """
     loopback = take()
     objects = edited(manifests(plan, loopback.port), manifest_edits(faults))
@@ -69,6 +70,7 @@ async def run(
         EndpointController(store).run(),
         ServiceController(store, addresses=loopback.services, send=proxy.send).run(),
         proxy.run(),
+        StepRunner(store, steps_of(faults), deeds_of(store, kubelet)).run(),
     )
     with _first_of_a_group():
         async with asyncio.TaskGroup() as group:
@@ -88,7 +90,10 @@ def _first_of_a_group() -> Iterator[None]:
     try:
         yield
     except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
 
 
 class ApiServer:

@@ -21,8 +21,9 @@ from midstream.rehearsal.launch import Announcement, flag
 from midstream.rehearsal.loopback import NoLoopbackError
 from midstream.rehearsal.plan import RehearsalPlan
 from midstream.rehearsal.services import ProxyEndedError
+from midstream.rehearsal.step_runner import StepError
 
-FAILURES = (NoLoopbackError, EditError, cluster.StartUpError, ProxyEndedError)
+FAILURES = (NoLoopbackError, EditError, cluster.StartUpError, ProxyEndedError, StepError)
 
 PROMOTE = """\
 Rehearsal of Rollout {rollout} in namespace {namespace}, healthy.

@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 from midstream.rehearsal import probes
 from midstream.rehearsal.images import Image, image_id
 from midstream.rehearsal.podspec import Container, PodSpecError, PreStop, Probe, environment, expand
-from midstream.rehearsal.processes import MARKER, Log, Process, Reaper, catches, end_container
+from midstream.rehearsal.processes import (
+    MARKER,
+    Log,
+    Process,
+    Reaper,
+    catches,
+    end_container,
+    signal_container,
+)
 from midstream.rehearsal.store import Object
 from midstream.rehearsal.timestamps import time_text, utc_now
 
@@ -22,6 +30,7 @@ MINIMUM_GRACE_S = 2.0
 # kubelet: the first restart comes at once, the next after 10 s, then doubled up to 5 min
 BACK_OFF_S = 10.0
 BACK_OFF_LIMIT_S = 300.0
+FORCED = (signal.SIGKILL, signal.SIGSTOP)  # no process can have an action of its own for these
 START_ERROR_CODE = 128  # containerd, for a command that cannot be run
 PROJECT = Path(__file__).parents[2]
 
@@ -92,6 +101,7 @@ class ContainerRun:
         self._images = images
         self._reaper = reaper
         self._back_off_s = back_off_s
+        self._process: Process | None = None
         self._env: dict[str, str] = {}
         self._marker = ""
         self._started_at = ""
@@ -126,13 +136,25 @@ class ContainerRun:
             self._set_state({"waiting": {"reason": error.reason, "message": error.message}})
             await deletion.asked.wait()
 
+    def signal(self, signum: int) -> None:
+        """Signal what runs of it now, from outside of the container.
+
+        KILL and STOP hit every process, as a limit of the whole container does; PID 1 gets any other.
+        """
+        if self._process is None:
+            return
+        if signum in FORCED:
+            signal_container(self._marker, self._process.pid, signum)
+        else:
+            deliver(self._process, signum)
+
     async def _live(self) -> None:
         """From one start to the end of all processes of it."""
         self._marker = uuid.uuid4().hex
         self._started_at = time_text(utc_now())
         command = self._prepare()
         try:
-            process = self._spawn(command)
+            self._process = process = self._spawn(command)
         except OSError as error:
             self._terminated(START_ERROR_CODE, "StartError", f"{command[0]}: {error.strerror}")
             return
@@ -140,6 +162,7 @@ class ContainerRun:
         self.ready = self._started_up and self.spec.readiness_probe is None
         self._set_state({"running": {"startedAt": self._started_at}})
         code = await self._until_ended(process)
+        self._process = None
         await end_container(self._marker, process.pid)
         # kubelet: without an out-of-memory kill the reason follows the exit code
         self._terminated(code, "Completed" if code == 0 else "Error")
@@ -241,7 +264,7 @@ class ContainerRun:
             await first_of(process.ended, hook, deadline)
             hook.cancel()
         deadline.cancel()
-        terminate(process)
+        deliver(process, signal.SIGTERM)
         kill_at = asyncio.create_task(deletion.passed(not_before_s=loop.time() + MINIMUM_GRACE_S))
         await first_of(process.ended, kill_at)
         kill_at.cancel()
@@ -292,13 +315,13 @@ async def first_of(*waits: "asyncio.Future[Any]") -> None:
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
 
 
-def terminate(process: Process) -> None:
-    """SIGTERM as PID 1 of a container gets it: not at all, when it has no action of its own for it.
+def deliver(process: Process, signum: int) -> None:
+    """A signal as PID 1 of a container gets it: not at all, when it has no action of its own for it.
 
-    pid_namespaces(7): an init gets only signals that it has set a handler for. So `sh -c` swallows it.
+    pid_namespaces(7): an init gets only signals that it has set a handler for. So `sh -c` swallows SIGTERM.
     """
-    if not process.ended.done() and catches(process.pid, signal.SIGTERM):
-        process.send(signal.SIGTERM)
+    if not process.ended.done() and catches(process.pid, signum):
+        process.send(signum)
 
 
 def base_environment(hostname: str) -> dict[str, str]:

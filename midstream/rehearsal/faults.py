@@ -8,6 +8,7 @@ import yaml
 
 from midstream.rehearsal.bluegreen import GATES
 from midstream.rehearsal.edits import Edit
+from midstream.rehearsal.steps import AnyStep
 
 FAULTS = Path(__file__).with_name("faults")
 SUFFIX = ".yaml"
@@ -31,6 +32,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     manifest: tuple[Edit, ...] = ()  # edits of the manifests before they are applied
     images: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)  # image -> more environment
     controller: ControllerFault = ControllerFault()
+    steps: tuple[AnyStep, ...] = ()  # what happens at its moments
 
 
 def bundled_faults() -> dict[str, Fault]:
@@ -81,3 +83,8 @@ def image_environments(faults: Iterable[Fault]) -> dict[str, Mapping[str, str]]:
 def ignored_gates(faults: Iterable[Fault]) -> frozenset[str]:
     """The gates that the controller does not look at."""
     return frozenset[str]().union(*(fault.controller.ignore for fault in faults))
+
+
+def steps_of(faults: Iterable[Fault]) -> tuple[AnyStep, ...]:
+    """What happens in the course of the rehearsal."""
+    return tuple(step for fault in faults for step in fault.steps)

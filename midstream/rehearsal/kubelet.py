@@ -61,6 +61,12 @@ class Kubelet:
         run = self._pods.get(pod["metadata"]["uid"]) if pod else None
         return run.log.kept() if run else None
 
+    def signal(self, namespace: str, name: str, signum: int) -> None:
+        """Signal the containers of a pod; nothing happens where it has no process."""
+        pod = self._store.get("pods", namespace, name)
+        if run := self._pods.get(pod["metadata"]["uid"]) if pod else None:
+            run.signal(signum)
+
     def _take(self, pod: Object, group: asyncio.TaskGroup) -> None:
         metadata = pod["metadata"]
         run = self._pods.get(metadata["uid"])
@@ -106,6 +112,11 @@ class PodRun:
             await self._run_containers(spec, images, reaper, back_off_s)
         if self._current():
             self._store.remove("pods", self._namespace, self._name)
+
+    def signal(self, signum: int) -> None:
+        """Signal every container."""
+        for container in self._containers:
+            container.signal(signum)
 
     async def _run_containers(
         self, spec: PodSpec, images: Mapping[str, Image], reaper: Reaper, back_off_s: float

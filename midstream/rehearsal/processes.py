@@ -154,11 +154,17 @@ def ended_children() -> Iterator[tuple[int, int]]:
 
 async def end_container(marker: str, session: int) -> None:
     """Kill all that is left of a container whose PID 1 has ended, until nothing is."""
-    while members := container_members(marker, session):
-        for pid in members:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    while signal_container(marker, session, signal.SIGKILL):
         await asyncio.sleep(0.01)
+
+
+def signal_container(marker: str, session: int, signum: int) -> int:
+    """Signal every living process of a container; how many there were."""
+    members = container_members(marker, session)
+    for pid in members:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signum)
+    return len(members)
 
 
 def container_members(marker: str, session: int) -> list[int]:

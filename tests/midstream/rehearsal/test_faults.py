@@ -13,6 +13,7 @@ from midstream.rehearsal.faults import (
     ignored_gates,
     image_environments,
     manifest_edits,
+    steps_of,
 )
 from midstream.rehearsal.images import bundled_images
 from midstream.rehearsal.manifest import manifests
@@ -32,10 +33,11 @@ def what(name: str) -> dict[str, object]:
         "grace": spec["terminationGracePeriodSeconds"],
         "images": image_environments([fault]),
         "ignored": set(ignored_gates([fault])),
+        "steps": [(step.at.value, type(step)) for step in steps_of([fault])],
     }
 
 
-WHOLE = {"drains": True, "grace": 30, "images": {}, "ignored": set()}
+WHOLE = {"drains": True, "grace": 30, "images": {}, "ignored": set(), "steps": []}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,17 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         pytest.param("{name: [", "fault.yaml", id="no YAML"),
         pytest.param(
             "{name: a, sentence: b, manifest: [{object: o, op: move, path: /}]}", "move", id="unknown op"
+        ),
+        pytest.param("{name: a, sentence: b, steps: [{at: cutover, do: nap}]}", "nap", id="unknown action"),
+        pytest.param(
+            "{name: a, sentence: b, steps: [{at: noon, do: signal, pods: old, number: KILL}]}",
+            "noon",
+            id="unknown moment",
+        ),
+        pytest.param(
+            "{name: a, sentence: b, steps: [{at: cutover, do: signal, pods: old, number: NAP}]}",
+            "no signal NAP",
+            id="unknown signal",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import textwrap
 import time
 from collections.abc import AsyncIterator, Callable
@@ -279,6 +280,48 @@ async def test_pid_1_without_an_action_for_sigterm_never_gets_it() -> None:
         ended = await here.end(2)
         assert ended["exitCode"] == 137
         assert ended["took_s"] > 1.9
+
+
+async def test_sigkill_from_outside_is_exit_137_of_every_process_and_a_restart() -> None:
+    code = """
+        import subprocess, sys, time
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        print("child", child.pid, flush=True)
+        time.sleep(600)
+        """
+    async with node() as here:
+        here.create(code)
+        child = int((await here.logged("child")).split()[1])
+        here.kubelet.signal("ns", "p", signal.SIGKILL)
+        await until(lambda: here.container.get("restartCount") == 1 and "running" in here.container["state"])
+        assert here.container["lastState"]["terminated"]["exitCode"] == 137
+        assert child not in [row.pid for row in living_processes()]
+
+
+async def test_a_signal_from_outside_reaches_pid_1_alone_and_only_where_it_has_an_action() -> None:
+    code = """
+        import signal, subprocess, sys, time
+        signal.signal(signal.SIGUSR1, lambda *_: print("heard", flush=True))
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        print("up", flush=True)
+        while True: time.sleep(0.1)
+        """
+    async with node() as here:
+        here.create(code)
+        await here.logged("up")
+        here.kubelet.signal("ns", "p", signal.SIGUSR2)
+        here.kubelet.signal("ns", "p", signal.SIGUSR1)
+        await here.logged("heard")
+        assert here.container["restartCount"] == 0
+
+
+async def test_a_signal_to_a_pod_that_has_no_process_is_none() -> None:
+    async with node() as here:
+        here.kubelet.signal("ns", "absent", signal.SIGKILL)
+        here.create_command(["/no/such/program"])
+        await until(lambda: here.container.get("lastState"))
+        here.kubelet.signal("ns", "p", signal.SIGKILL)
+        assert here.container["lastState"]["terminated"]["reason"] == "StartError"
 
 
 async def test_a_shorter_second_request_shortens_the_grace() -> None:
