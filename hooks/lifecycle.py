@@ -19,11 +19,13 @@ from hooks.api_key import keep_key_fresh
 from hooks.layers import UsageError
 from hooks.open_files import allow_open_files
 from hooks.options import Mode, Settings, read_settings
+from hooks.planning import load_plan, plan_page
 from hooks.progress import Progress
 from hooks.promotion import Promotion
 from hooks.session import Session, keep_session
 from hooks.tested import StartError, find_tested
 from midstream.rehearsal.launch import Rehearsal
+from midstream.reports.plan_page import page_text
 from midstream.reports.report import Report
 from midstream.reports.results import ResultsError, open_results
 from midstream.rollouts.timeline import Mark
@@ -269,7 +271,7 @@ def _prepare(environment: Environment) -> Session:
     allow_open_files(settings)
     try:
         scenarios = read_scenarios(settings.scenario)
-        folder = open_results(settings.results, datetime.now(UTC))
+        folder = None if settings.dry_run else open_results(settings.results, datetime.now(UTC))
     except (ScenarioError, ResultsError) as error:
         raise UsageError(str(error)) from error
     _hand_to_locust(parsed, settings)
@@ -279,12 +281,24 @@ def _prepare(environment: Environment) -> Session:
     except ValueError as error:
         raise UsageError(str(error)) from error
     tested = find_tested(settings, tuple(sys.argv), reactor, progress.say)
+    try:
+        plan = load_plan(settings, scenarios, tested)
+        if folder is None:
+            sys.stdout.write(page_text(plan_page(settings, scenarios, tested, plan)))
+            sys.exit(0)
+    except BaseException:
+        if tested.rehearsal is not None:
+            tested.rehearsal.stop()
+        raise
     progress.say(f"target {tested.subject.target} ({tested.subject.path}), model {tested.model}")
+    for finding in plan.findings:
+        progress.say(f"plan: {finding}")
     return Session(
         environment=environment,
         settings=settings,
         scenarios=scenarios,
         tested=tested,
+        load_plan=plan,
         reactor=reactor,
         folder=folder,
         progress=progress,

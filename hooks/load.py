@@ -11,11 +11,14 @@ from locust.env import Environment
 
 from hooks.figure_rows import enter_rows
 from hooks.ledger import Ledger
-from hooks.options import ROLLOUT_STREAM_SECONDS, Settings
+from hooks.options import Settings
+from hooks.planning import server_of, wish_of
+from hooks.pulses import PULSE
 from hooks.tested import Tested
 from midstream.contract import is_early_stop, stops_early
 from midstream.credential import is_key_refused
-from midstream.lengths import Pace, longest, tokens_for
+from midstream.lengths import Pace
+from midstream.planner.lengths import lasting, main_length
 from midstream.preview import ValidatedStream
 from midstream.scenarios import Ask
 from midstream.streams.ending import Outcome
@@ -27,7 +30,6 @@ from midstream.streams.target import Target
 
 POLL_S = 0.05
 THROW_AWAY_S = 60.0
-PULSE = Ask(scenario="pulse", prompt="Say yes.", tokens=8)
 
 
 class StreamNotCompleteError(Exception):
@@ -47,7 +49,7 @@ class Load:
     ) -> None:
         self._on_lost = on_lost
         self._environment = environment
-        self._settings = settings
+        self._wish = wish_of(settings)
         self._tested = tested
         self._reactor = reactor
         self._numbers = itertools.count(1)
@@ -203,12 +205,9 @@ class Load:
         )
 
     def _tokens(self, ask: Ask, seconds: float | None) -> int:
-        wanted = ask.tokens or self._settings.tokens
-        if seconds is not None or wanted is None:
-            planned_s = seconds or self._settings.stream_seconds or ROLLOUT_STREAM_SECONDS
-            wanted = tokens_for(planned_s, self.pace)
-        most = longest(ask.prompt, self._tested.context_tokens)
-        return wanted if most is None else min(wanted, most)
+        server = server_of(self._tested, self.pace.tokens_per_s)
+        length = main_length(ask, self._wish, server) if seconds is None else lasting(seconds, ask, server)
+        return length.tokens
 
 
 def _failure(record: StreamRecord) -> StreamNotCompleteError | None:

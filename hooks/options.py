@@ -135,6 +135,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("plan", values.text, "YAML file with any of these options", _LOAD),
     Option(
+        "dry_run",
+        values.yes_no,
+        "show the plan of the test instead of running it: all is read, nothing written, exit code 0",
+        _LOAD,
+        is_switch=True,
+    ),
+    Option(
         "tokens",
         values.positive_count,
         "length of each stream in tokens (default: 128 in a plain load)",
@@ -357,6 +364,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_key_env: str | None = None
     api_key_command: str | None = None
     scenario: Path = DEFAULT_SCENARIOS
+    dry_run: bool = False
     tokens: int | None = None
     stream_seconds: float | None = None
     kept_share: float = 0.0

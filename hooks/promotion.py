@@ -11,11 +11,13 @@ from gevent.event import Event
 
 from hooks.load import Load
 from hooks.options import Settings
+from hooks.planning import script_plan
 from hooks.pulses import Pulses
 from hooks.tested import Tested, WatchedRollout
 from midstream import promotion
-from midstream.preview import read_preview
-from midstream.promotion import NS_PER_S, Action, Facts, Plan, Promoter, Script
+from midstream.planner.lengths import sigterm_seconds
+from midstream.preview import PREVIEW_TOKENS, read_preview
+from midstream.promotion import NS_PER_S, Action, Facts, Promoter, Script
 from midstream.rollouts import argo
 from midstream.rollouts.client import ClusterError
 from midstream.rollouts.edits import RefusedError
@@ -27,11 +29,6 @@ from midstream.scenarios import Scenarios
 
 TICK_S = 0.1
 LOOK_EVERY_S = 0.3
-DRAIN_RESERVE_S = 60.0
-TRIGGER_LIMIT_S = 30.0
-PERSON_LIMIT_S = 3600.0
-SIGTERM_RESERVE_S = 4.0  # promotion, cutover, and some stream left after SIGTERM
-PREVIEW_TOKENS = 32
 PREVIEW_REACH_S = 15.0  # the data plane follows a pod's readiness with some delay
 PREVIEW_PAUSE_S = 0.5
 LONG_STREAMS_LIMIT_S = 30.0
@@ -52,7 +49,7 @@ class Promotion:
         on_mark: Callable[[Mark], None],
         say: Callable[[str], None],
     ) -> None:
-        self.plan = _plan(settings, rollout)
+        self.plan = script_plan(settings, rollout)
         self.script: Script | None = None
         self.baseline_ns: tuple[int, int] | None = None
         self.notes: list[str] = []
@@ -227,11 +224,10 @@ class Promotion:
         self.preview = finding
 
     def _open_sigterm_streams(self) -> None:
-        until_s = self._rollout.budget.until_sigterm_s
+        length_s = sigterm_seconds(self._rollout.budget)
         wanted = self._settings.sigterm_streams
-        if until_s is None or wanted == 0:
+        if length_s is None or wanted == 0:
             return
-        length_s = until_s + SIGTERM_RESERVE_S
         begun = self._load.begin_long(self._next_ask, wanted, length_s, LONG_STREAMS_LIMIT_S)
         if begun < wanted:
             self.notes.append(
@@ -249,24 +245,3 @@ _ACTIONS: dict[Action, Callable[[Promotion], None]] = {
     Action.OPEN_SIGTERM_STREAMS: Promotion._open_sigterm_streams,
     Action.PROMOTE: Promotion._promote,
 }
-
-
-def _plan(settings: Settings, rollout: WatchedRollout) -> Plan:
-    budget, triggers = rollout.budget, settings.trigger != "none"
-    longest_drain_s = (budget.until_sigterm_s or 0.0) + max(0.0, budget.grace_s - budget.pre_stop_s)
-    return Plan(
-        triggers=triggers,
-        promoter=settings.promoter,
-        baseline_s=settings.baseline_s,
-        watch_after_s=settings.limits.watch_after_s,
-        max_error_rate=settings.limits.max_error_rate,
-        max_blackout_s=settings.limits.max_blackout_s,
-        baseline_limit_s=settings.baseline_limit_s,
-        trigger_limit_s=settings.trigger_limit_s or (TRIGGER_LIMIT_S if triggers else PERSON_LIMIT_S),
-        promote_limit_s=settings.promote_limit_s,
-        preview_limit_s=settings.preview_limit_s,
-        cutover_limit_s=settings.cutover_limit_s,
-        drain_limit_s=settings.drain_limit_s or longest_drain_s + DRAIN_RESERVE_S,
-        quiet_limit_s=settings.quiet_limit_s,
-        drain_ends=budget.scale_down_delay_s is not None,
-    )

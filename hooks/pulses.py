@@ -9,9 +9,11 @@ import gevent
 
 from midstream.dark import Dark, after_pulse
 from midstream.promotion import NS_PER_S
+from midstream.scenarios import Ask
 from midstream.streams.record import StreamRecord
 
 MOST_OPEN = 500  # a service that answers nothing must not fill memory: what is missing is missed by the check
+PULSE = Ask(scenario="pulse", prompt="Say yes.", tokens=8)
 
 Hold = Callable[[bool, int], StreamRecord]  # (on a fresh connection, scheduled ns) -> the pulse's record
 

@@ -15,6 +15,7 @@ from hooks.options import Settings
 from hooks.progress import Progress
 from hooks.promotion import Promotion
 from hooks.tested import Tested
+from midstream.planner.load_plan import LoadPlan
 from midstream.scenarios import Scenarios
 from midstream.streams.reactor import Reactor
 from midstream.verdict import Verdict
@@ -30,6 +31,7 @@ class Session:
         settings: Settings,
         scenarios: Scenarios,
         tested: Tested,
+        load_plan: LoadPlan,
         reactor: Reactor,
         folder: Path,
         progress: Progress,
@@ -38,6 +40,7 @@ class Session:
         self.settings = settings
         self.scenarios = scenarios
         self.tested = tested
+        self.load_plan = load_plan
         self.reactor = reactor
         self.folder = folder
         self.progress = progress

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import msgspec
@@ -21,8 +21,10 @@ from midstream.rollouts.budget import DrainBudget, read_budget
 from midstream.rollouts.client import Cluster, ClusterError
 from midstream.rollouts.path import NoPathError, ServicePath, find_path
 from midstream.rollouts.preflight import PROVE, preflight, subject_images
+from midstream.rollouts.serving_pods import ServingPods, serving_pods
 from midstream.run import Subject
 from midstream.streams.access import Proxy
+from midstream.streams.capacity import KvCapacity, kv_capacity
 from midstream.streams.probe import AnswerSource, ModelUnknownError, ServedModel, learn, served_models
 from midstream.streams.reactor import Reactor
 from midstream.streams.request import Api
@@ -51,6 +53,7 @@ class WatchedRollout:
     active_service: str
     stable: str  # pod-template-hash that serves before the test
     budget: DrainBudget
+    pods: ServingPods = field(default_factory=lambda: ServingPods(ready=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,7 @@ class Tested:
     traits: Traits
     probed_tokens_per_s: float
     subject: Subject
+    capacity: KvCapacity | None = None
     preview: Target | None = None
     rollout: WatchedRollout | None = None
     rehearsal: launch.Rehearsal | None = None
@@ -121,6 +125,7 @@ def _examine(
         traits=probed.traits,
         probed_tokens_per_s=tokens_per_s(probed.record) or FALLBACK_TOKENS_PER_S,
         subject=_subject(settings, shown_command(command, settings, reactor.secrets), target, path, rollout),
+        capacity=kv_capacity(reactor, target),
         preview=Target.parse(preview_url, headers) if preview_url else None,
         rollout=rollout,
         rehearsal=rehearsal,
@@ -163,7 +168,7 @@ def _find_rollout(
         cluster = Cluster.connect(context=settings.context)
     else:
         return None, None, None
-    for finding in preflight(cluster, namespace, name, _verbs(settings)):
+    for finding in preflight(cluster, namespace, name, verbs_of(settings)):
         if not finding.ok:
             raise UsageError(f"{finding.words}: {finding.mend}")
     found = cluster.get("rollouts", namespace, name)
@@ -180,6 +185,7 @@ def _find_rollout(
         active_service=active,
         stable=stable,
         budget=read_budget(found),
+        pods=serving_pods(cluster.list("pods", namespace, labels=argo.label_selector(found)).items),
     )
     path = None if settings.host else find_path(cluster, namespace, active)
     return (
@@ -189,7 +195,8 @@ def _find_rollout(
     )
 
 
-def _verbs(settings: Settings) -> frozenset[str]:
+def verbs_of(settings: Settings) -> frozenset[str]:
+    """What will be done to the Rollout."""
     triggers = {settings.trigger or "none"} - {"none"}
     promotes = {"promote"} if settings.promoter is Promoter.HOOK else set()
     return frozenset(triggers | promotes | ({PROVE} if settings.prove else set()))

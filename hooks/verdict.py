@@ -103,10 +103,11 @@ def _undisturbed(streams: Sequence[StreamRecord], timeline: Timeline) -> Sequenc
 
 
 def _notes(session: Session, end: ScriptEnd) -> tuple[str, ...]:
+    planned = session.load_plan.findings
     if session.promotion is None:
-        return ()
+        return planned
     left = () if end.finished else (session.promotion.left_as(),)
-    return (*session.promotion.notes, *filter(None, left))
+    return (*planned, *session.promotion.notes, *filter(None, left))
 
 
 def _script_end(session: Session) -> ScriptEnd:

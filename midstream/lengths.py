@@ -36,9 +36,9 @@ def tokens_per_s(record: StreamRecord) -> float | None:
     return NS_PER_S / tpot_ns if tpot_ns else None
 
 
-def tokens_for(seconds: float, pace: Pace) -> int:
-    """The tokens that last so long at the present pace."""
-    return max(MIN_TOKENS, round(seconds * pace.tokens_per_s))
+def tokens_for(seconds: float, tokens_per_s: float) -> int:
+    """The tokens that last so long at that pace."""
+    return max(MIN_TOKENS, round(seconds * tokens_per_s))
 
 
 def longest(prompt: str, context_tokens: int | None) -> int | None:

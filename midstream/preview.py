@@ -13,6 +13,8 @@ _NOT_REACHED = frozenset(
     {Ending.NAME_UNRESOLVED, Ending.TLS_FAILED, Ending.CONNECT_REFUSED, Ending.CONNECT_TIMEOUT}
 )
 
+PREVIEW_TOKENS = 32  # of each stream that validates a new revision
+
 
 class ValidatedStream(NamedTuple):
     """One stream to the new revision, read by our reader and by a second one."""

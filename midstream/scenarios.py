@@ -38,6 +38,15 @@ class Scenarios(msgspec.Struct, frozen=True):
 
     entries: tuple[Scenario, ...]
 
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """Every request that `pick` may give."""
+        return tuple(
+            Ask(scenario=entry.name, prompt=prompt, tokens=entry.tokens)
+            for entry in self.entries
+            for prompt in entry.prompts
+        )
+
     def pick(self, chance: random.Random) -> Ask:
         """One request by the weights; the same seed gives the same sequence."""
         scenario = chance.choices(self.entries, [entry.weight for entry in self.entries])[0]

@@ -38,11 +38,23 @@ class DrainBudget(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.scale_down_delay_s is None else self.scale_down_delay_s + self.pre_stop_s
 
     @property
+    def most_drain_s(self) -> float:
+        """From SIGTERM to SIGKILL."""
+        return max(0.0, self.grace_s - self.pre_stop_s)
+
+    @property
+    def drain_s(self) -> float | None:
+        """From SIGTERM to the last moment a stream can live; None when unknown."""
+        if self.engine_drain_s is None:
+            return None
+        return max(0.0, min(self.engine_drain_s, self.most_drain_s))
+
+    @property
     def total_s(self) -> float | None:
         """From the cutover to the last moment a stream can live; None when unknown."""
-        if self.until_sigterm_s is None or self.engine_drain_s is None:
+        if self.until_sigterm_s is None or self.drain_s is None:
             return None
-        return self.until_sigterm_s + max(0.0, min(self.engine_drain_s, self.grace_s - self.pre_stop_s))
+        return self.until_sigterm_s + self.drain_s
 
 
 class Reading(NamedTuple):

@@ -8,6 +8,7 @@ from locust.event import Events
 
 from hooks import tested as target_under_test
 from hooks.options import Mode, Settings
+from hooks.planning import load_plan
 from hooks.progress import Progress
 from hooks.session import Session
 from midstream.run import Subject
@@ -26,19 +27,22 @@ def make_session(
     """A plain load's session; its lines are collected, its environment has listeners of its own."""
     given: dict[str, Any] = {"mode": Mode.PLAIN, "users": 1, "spawn_rate": 1} | settings
     target = Target.parse("http://127.0.0.1:1")
+    made = Settings(**given)
+    tested = target_under_test.Tested(
+        target=target,
+        api="completions",
+        model="tiny",
+        context_tokens=None,
+        traits=Traits(),
+        probed_tokens_per_s=20.0,
+        subject=Subject(target=target.url, path="test"),
+    )
     return Session(
         environment=Environment(events=Events()),
-        settings=Settings(**given),
+        settings=made,
         scenarios=scenarios,
-        tested=target_under_test.Tested(
-            target=target,
-            api="completions",
-            model="tiny",
-            context_tokens=None,
-            traits=Traits(),
-            probed_tokens_per_s=20.0,
-            subject=Subject(target=target.url, path="test"),
-        ),
+        tested=tested,
+        load_plan=load_plan(made, scenarios, tested),
         reactor=cast(Reactor, HeldReactor()),
         folder=folder,
         progress=Progress(lines.append),

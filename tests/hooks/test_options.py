@@ -17,7 +17,7 @@ from hooks.options import (
     Settings,
     read_settings,
 )
-from hooks.promotion import DRAIN_RESERVE_S, PERSON_LIMIT_S, TRIGGER_LIMIT_S
+from hooks.planning import DRAIN_RESERVE_S, PERSON_LIMIT_S, TRIGGER_LIMIT_S
 from midstream import smoke_command
 from midstream.promotion import Promoter
 from tests.hooks.command_line import locust_parser, parse
@@ -40,6 +40,7 @@ TEXTS = {
     "rollout": "a/b",
     "require_drain": "yes",
     "insecure": "yes",
+    "dry_run": "yes",
     "header": "X-Team: search",
     "resolve": "llm.example:443:10.0.0.7",
 }
@@ -223,7 +224,7 @@ TOLD = {option: re.search(r"\(default ([^;:)]+)", option.help) for option in ALL
 # Told in words, or there is nothing to be told.
 IN_WORDS = {
     *("rollout", "context", "preview_host", "model", "host"),
-    *("scenario", "plan", "tokens", "stream_seconds", "users", "spawn_rate", "run_time"),
+    *("scenario", "plan", "dry_run", "tokens", "stream_seconds", "users", "spawn_rate", "run_time"),
     *("trigger", "set_image", "set_model", "set_env", "set_args", "trigger_limit", "drain_limit"),
     *("cacert", "cert", "key", "insecure", "header", "resolve", "api_key_env", "api_key_command"),
     *("https_proxy", "no_proxy"),

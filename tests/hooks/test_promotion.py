@@ -14,6 +14,7 @@ from hooks.ledger import Ledger
 from hooks.load import Load
 from hooks.options import Mode, Settings
 from hooks.promotion import Promotion
+from midstream.planner.lengths import SIGTERM_RESERVE_S
 from midstream.preview import ValidatedStream
 from midstream.promotion import Action, Promoter, Script
 from midstream.rollouts.budget import DrainBudget
@@ -274,7 +275,7 @@ def test_a_whole_promotion(world, load, promotion, failures):
     assert world.watched == set(WATCHED_KINDS)
     assert one.preview is not None
     assert one.preview.fit
-    assert load.begun == [(8, 4 + 2 + of_promotion.SIGTERM_RESERVE_S)]
+    assert load.begun == [(8, 4 + 2 + SIGTERM_RESERVE_S)]
     assert not load.undisturbed
     assert not one.notes
     assert not failures

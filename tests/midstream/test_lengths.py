@@ -28,7 +28,7 @@ def test_the_pace_follows_complete_streams_only():
 
 @pytest.mark.parametrize(("seconds", "tokens"), [(60, 1200), (0.01, MIN_TOKENS)])
 def test_tokens_for_a_time(seconds, tokens):
-    assert tokens_for(seconds, Pace(20.0)) == tokens
+    assert tokens_for(seconds, 20.0) == tokens
 
 
 def test_an_answer_fits_behind_its_prompt():

@@ -1,0 +1,36 @@
+"""What a plan is made from: what the command wants, what the server told."""
+
+import msgspec
+
+from midstream.promotion import Plan
+from midstream.scenarios import Ask
+from midstream.streams.capacity import KvCapacity
+from midstream.streams.deadlines import Deadlines
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command asks for; of `stream_seconds` and `tokens` one is given."""
+
+    users: int
+    spawn_rate: float
+    asks: tuple[Ask, ...]  # every prompt that may come, with the length its scenario fixes
+    stream_seconds: float | None = None
+    tokens: int | None = None
+    sigterm_streams: int = 0
+    preview_tokens: int = 0  # of each stream that validates the new revision; 0: none does
+    run_time_s: float | None = None
+    wind_down_s: float = 0.0
+    min_crossing: int = 0
+    require_drain: bool = False
+    deadlines: Deadlines = Deadlines()
+    script: Plan | None = None  # None: a plain load
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server told, the pace as of now."""
+
+    tokens_per_s: float  # of one stream
+    context_tokens: int | None = None  # prompt and answer together; None: not told
+    capacity: KvCapacity | None = None  # of each pod; None: not told
+    pods: int = 1
+    became_ready_s: float | None = None  # what the pods that serve now took to get ready
