@@ -15,6 +15,7 @@ from hooks.options import Settings
 from hooks.planning import server_of, wish_of
 from hooks.pulses import PULSE
 from hooks.tested import Tested
+from midstream.arrivals import steady_open
 from midstream.contract import is_early_stop, stops_early
 from midstream.credential import is_key_refused
 from midstream.lengths import Pace
@@ -67,13 +68,30 @@ class Load:
         self.last_failed_ns: int | None = None
         self._early_stops = 0
 
-    def hold(self, ask: Ask, *, fresh: bool, share: float = 1.0) -> StreamRecord:
+    def hold(
+        self, ask: Ask, *, fresh: bool, share: float = 1.0, scheduled_ns: int | None = None
+    ) -> StreamRecord:
         """Hold one stream to its end: one record, one Locust request event, whatever happens.
 
-        Its length is the scenario's, else the plan's; `share` shortens it.
+        Its length is the scenario's, else the plan's; `share` shortens it. `scheduled_ns` is when an open
+        loop wanted it to begin.
         """
         tokens = max(1, round(share * self._tokens(ask, None)))
-        return self._hold(self._request(ask, fresh, tokens, Lane.MAIN))
+        request = self._request(ask, fresh, tokens, Lane.MAIN)
+        if scheduled_ns is not None:
+            request = msgspec.structs.replace(request, scheduled_ns=scheduled_ns)
+        return self._hold(request)
+
+    @property
+    def wanted(self) -> int:
+        """How many streams have to flow before the load is steady."""
+        settings = self._settings
+        if settings.open_loop is None:
+            return settings.users
+        pace = self.pace.tokens_per_s
+        seconds = settings.tokens / pace if settings.tokens else settings.stream_seconds
+        loop = settings.open_loop
+        return steady_open(loop.rate, seconds or ROLLOUT_STREAM_SECONDS, loop.most_open)
 
     def _hold(self, request: StreamRequest) -> StreamRecord:
         closed: list[StreamRecord] = []

@@ -12,7 +12,8 @@ RESERVE = 200  # the process itself: its modules, logs, watches of the API serve
 def allow_open_files(settings: Settings) -> None:
     """Raise the soft limit as far as the test needs; UsageError where the hard one is lower."""
     pulses = MOST_OPEN if settings.pulse and settings.mode is not Mode.PLAIN else 0
-    most_streams = settings.users + settings.sigterm_streams + settings.preview_streams + pulses
+    most_open = settings.open_loop.most_open if settings.open_loop else settings.users
+    most_streams = most_open + settings.sigterm_streams + settings.preview_streams + pulses
     needed = most_streams + RESERVE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if _holds(soft, needed):

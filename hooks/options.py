@@ -11,6 +11,7 @@ import msgspec
 from hooks import layers
 from hooks import option_values as values
 from hooks.layers import Given, Layer, Source, UsageError
+from midstream.arrivals import OpenLoop
 from midstream.promotion import Promoter
 from midstream.run import Limits
 from midstream.streams.access import Access, Header
@@ -166,6 +167,19 @@ OPTIONS: tuple[Option, ...] = (
         "longer streams added so that some outlive SIGTERM (default 8)",
         _LOAD,
     ),
+    Option(
+        "arrivals",
+        values.positive_number,
+        "streams that begin in a second by chance (Poisson), however many are open; instead of -u",
+        _LOAD,
+    ),
+    Option(
+        "max_inflight",
+        values.positive_count,
+        "with --arrivals: open at once at most; what is shed is counted (default 1000)",
+        _LOAD,
+    ),
+    Option("ramp_up", values.seconds, "with --arrivals: time to reach that rate (default 10)", _LOAD),
     Option("seed", values.count, "seed of prompts and lengths (default 0)", _LOAD),
     Option(
         "wind_down",
@@ -369,6 +383,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stream_seconds: float | None = None
     kept_share: float = 0.0
     pulse: float = 10.0
+    open_loop: OpenLoop | None = None
     sigterm_streams: int = 8
     seed: int = 0
     wind_down_s: float = 120.0
@@ -435,23 +450,24 @@ def read_settings(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Set
         stack.append(_WEB_UI)
     if mode is Mode.REHEARSAL:
         stack.append(layers.from_plan(REHEARSAL_PLAN, _PLAN_SOURCES))
-    merged = layers.merge(_one_length(stack))
+    merged = layers.merge(_one_of(_LOADS, _one_of(_LENGTHS, stack)))
     return _settings(mode, {name: _parse(name, given) for name, given in merged.items()})
 
 
-_LENGTHS = frozenset({"tokens", "stream_seconds"})
+_LENGTHS = ("tokens", "stream_seconds")
+_LOADS = ("users", "arrivals")
 
 
-def _one_length(stack: Sequence[Layer]) -> list[Layer]:
-    """The stack with one kind of length: the strongest source that names one drops the other kind."""
+def _one_of(names: tuple[str, ...], stack: Sequence[Layer]) -> list[Layer]:
+    """The stack with one of these options: the strongest source that names one drops the others."""
     chosen: frozenset[str] = frozenset()
     kept: list[Layer] = []
     for layer in stack:
-        named = _LENGTHS & layer.keys()
-        if named == _LENGTHS:
-            both = " and ".join(layer[name].where for name in ("tokens", "stream_seconds"))
+        named = frozenset(names) & layer.keys()
+        if len(named) > 1:
+            both = " and ".join(layer[name].where for name in names)
             raise UsageError(f"{both} contradict each other: give one of them")
-        dropped = _LENGTHS - chosen if chosen else frozenset()
+        dropped = frozenset(names) - chosen if chosen else frozenset()
         kept.append({name: given for name, given in layer.items() if name not in dropped})
         chosen = chosen or named
     return kept
@@ -538,6 +554,8 @@ _REHEARSAL_NAMES = {  # to the fields of RehearsalPlan
 # What a plain load does unless told otherwise (design 1); with a rollout, 80 streams cross the cutover.
 _USERS = {Mode.PLAIN: (4, 4.0, 30.0), Mode.ROLLOUT: (80, 20.0, None), Mode.REHEARSAL: (80, 40.0, None)}
 PLAIN_TOKENS = 128
+MAX_INFLIGHT = 1000
+RAMP_UP_S = 10.0
 ROLLOUT_STREAM_SECONDS = 60.0
 
 
@@ -556,12 +574,31 @@ def _settings(mode: Mode, given: dict[str, object]) -> Settings:
         ("rehearsal", _REHEARSAL_NAMES),
     ):
         fields[name] = {to: given.pop(key) for key, to in table.items() if key in given}
+    fields |= _open_loop(given)
     if mode is Mode.PLAIN and "stream_seconds" not in given:
         fields["tokens"] = PLAIN_TOKENS
     fields |= {_RENAMED.get(name, name): value for name, value in given.items() if name != "plan"}
+    if "open_loop" in fields:
+        fields |= {"users": 1, "spawn_rate": 1.0}  # of the rehearsal's plan there may be others
     settings = msgspec.convert(fields, Settings, dec_hook=lambda to, value: to(value))
     _check_consistency(settings)
     return settings
+
+
+def _open_loop(given: dict[str, object]) -> dict[str, object]:
+    """With a rate of arrivals one Locust user begins all streams."""
+    named = {name: given.pop(name) for name in ("arrivals", "max_inflight", "ramp_up") if name in given}
+    if "arrivals" not in named:
+        if named:
+            flags = " and ".join(_BY_NAME[name].source.flag for name in named)
+            raise UsageError(f"{flags} belongs to an open loop: add --arrivals RATE, or leave it out")
+        return {}
+    loop = {
+        "rate": named["arrivals"],
+        "most_open": named.get("max_inflight", MAX_INFLIGHT),
+        "ramp_up_s": named.get("ramp_up", RAMP_UP_S),
+    }
+    return {"open_loop": loop}
 
 
 _TRIGGER_NEEDS = {

@@ -140,7 +140,7 @@ class Promotion:
         found = self._watcher.latest("rollouts", self._rollout.name)
         return Facts(
             now_ns=time.monotonic_ns(),
-            streams_wanted=self._settings.users,
+            streams_wanted=self._load.wanted,
             streams_flowing=self._load.flowing(),
             settled=self._load.settled,
             failed=self._load.failed,

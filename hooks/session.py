@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import gevent
 from locust.env import Environment
 
+from hooks.arrivals import Arrivals
 from hooks.lateness import LatenessWatch
 from hooks.load import Load
 from hooks.options import Settings
@@ -45,6 +46,7 @@ class Session:
         self.folder = folder
         self.progress = progress
         self.load = Load(environment, settings, tested, reactor, progress.lost)
+        self.arrivals = Arrivals(settings.open_loop, settings.seed) if settings.open_loop else None
         self.lateness = LatenessWatch()
         self.promotion: Promotion | None = None
         self.started_ns = time.monotonic_ns()

@@ -88,6 +88,7 @@ def gather(session: Session) -> Run:
         baseline_ns=None if promotion is None else promotion.baseline_ns,
         late=session.lateness.spells,
         clocks=session.reactor.clocks(),
+        open_loop=session.arrivals.loop if session.arrivals else None,
         traits_missing=(*session.tested.traits.missing, *([NOT_KEPT] if relaxed else [])),
         notes=_notes(session, end),
     )

@@ -256,7 +256,7 @@ def _baseline(at: _Tick) -> Move:
     if broken is not None:
         return Stop(f"the service failed before anything was triggered: {broken}", baseline_failed=True)
     if at.script.steady_since_ns is None:
-        return Wait(f"every user to hold a stream: {at.facts.streams_flowing} of {at.facts.streams_wanted}")
+        return Wait(f"the load to flow: {at.facts.streams_flowing} of {at.facts.streams_wanted} streams")
     steady_s = (at.facts.now_ns - at.script.steady_since_ns) / NS_PER_S
     if steady_s < at.plan.baseline_s:
         return Wait(f"{at.plan.baseline_s:g} s of undisturbed streams: {steady_s:.0f} s so far")

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from midstream.arrivals import OpenLoop
 from midstream.rollouts.budget import DrainBudget
 from midstream.rollouts.timeline import Timeline
 from midstream.streams.clock import Clocks
@@ -143,4 +144,5 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     clocks: Clocks = Clocks()  # what dated the streams' bytes
     traits_missing: tuple[str, ...] = ()  # what the server does not show, hence is not demanded
     notes: tuple[str, ...] = ()
+    open_loop: OpenLoop | None = None  # None: each user holds one stream after another
     control: ControlFinding | None = None  # None: not asked for, or there was no PASS to be proven

@@ -68,6 +68,13 @@ QUESTIONS: tuple[Question, ...] = (
     Question("ledger", ourselves.ledger, of_plain_load=True, of_service=False),
     Question("ourselves", ourselves.ourselves, of_plain_load=True, of_service=False),
     Question(
+        "arrivals",
+        ourselves.arrivals,
+        of_plain_load=True,
+        of_service=False,
+        asked_when=lambda run: run.open_loop is not None,
+    ),
+    Question(
         "negative_control",
         ourselves.negative_control,
         of_service=False,

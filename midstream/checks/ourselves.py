@@ -1,8 +1,9 @@
 """Whether the test itself can be trusted."""
 
+import math
 from collections.abc import Sequence
 
-from midstream.checks.check import Answer, Status, is_in_doubt, is_unfit, percent, seconds
+from midstream.checks.check import Answer, Status, is_in_doubt, is_unfit, nothing_finished, percent, seconds
 from midstream.checks.rates import Count, count_endings
 from midstream.cohorts import NS_PER_S, Cohorts
 from midstream.run import Run, State
@@ -11,6 +12,7 @@ from midstream.streams.record import Lane, StreamRecord
 
 # Of the idle limit: a stream that was silent for so long when we cut it may have been lost already.
 SILENT_SHARE = 0.2
+SLIP_LIMIT_S = 1.0  # of a stream that lasts a minute: later, other streams are open than the plan means
 
 _NEXT_STEP: dict[State, str] = {
     State.PREFLIGHT: "see the message above",
@@ -123,6 +125,32 @@ def negative_control(run: Run, _: Cohorts) -> Answer:
         return Answer(Status.INCONCLUSIVE, observed, limit, f"the negative control showed nothing: {why}")
     why = f"when pod {control.pod} was killed, {control.lost} of {control.streams} streams were called lost"
     return Answer(Status.PASS, observed, limit, why, "throw-away streams after the test")
+
+
+def arrivals(run: Run, _: Cohorts) -> Answer:
+    """Whether the load of an open loop was the one asked for: streams began when they were due.
+
+    The slip is opened - scheduled, of each main stream. Shed arrivals are told; they are the service's doing
+    where streams take too long.
+    """
+    limit = f"slip p95 <= {SLIP_LIMIT_S:g} s"
+    slips_ns = sorted(
+        stream.opened_ns - stream.scheduled_ns for stream in run.streams if stream.lane is Lane.MAIN
+    )
+    if not slips_ns or run.open_loop is None:
+        return nothing_finished(limit)
+    p95_ns = slips_ns[math.ceil(0.95 * len(slips_ns)) - 1]
+    loop = run.open_loop
+    observed = f"{seconds(p95_ns)}, {loop.shed} of {loop.offered} shed"
+    if p95_ns > SLIP_LIMIT_S * NS_PER_S:
+        why = (
+            f"the load generator was too slow: a twentieth of the arrivals began {seconds(p95_ns)} late or "
+            "later; lower --arrivals, or give it more CPU"
+        )
+        return Answer(Status.INCONCLUSIVE, observed, limit, why)
+    shed = f"; {loop.shed} were shed, as {loop.most_open} were open (--max-inflight)" if loop.shed else ""
+    why = f"{loop.offered} arrivals at {loop.rate:g}/s began when they were due{shed}"
+    return Answer(Status.PASS, observed, limit, why, "scheduled and opened instants of the records")
 
 
 def _hides_something(stream: StreamRecord, run: Run) -> bool:

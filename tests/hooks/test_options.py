@@ -19,6 +19,7 @@ from hooks.options import (
 )
 from hooks.planning import DRAIN_RESERVE_S, PERSON_LIMIT_S, TRIGGER_LIMIT_S
 from midstream import smoke_command
+from midstream.arrivals import OpenLoop
 from midstream.promotion import Promoter
 from tests.hooks.command_line import locust_parser, parse
 
@@ -136,13 +137,18 @@ def test_in_the_web_ui_a_person_acts():
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_every_option_is_a_variable_and_a_line_of_a_plan(option, tmp_path):
     text = TEXTS.get(option.name, "1")
-    target = [] if option.group == "the rehearsal" else ["--rollout", "a/b", "--trigger", "none"]
+    target = [] if option.group == "the rehearsal" else list(ROLLOUT)
+    target += OPEN_LOOP if option.name in OF_OPEN_LOOP else []
     by_environment = read(*target, **{f"MIDSTREAM_{option.name.upper()}": text})
     if option.name != "plan":  # a plan names no other
         plan = tmp_path / "plan.yaml"
         plan.write_text(f"{option.name}: '{text}'\n")
         assert read(*target, "--plan", str(plan)) == by_environment
 
+
+ROLLOUT = ("--rollout", "a/b", "--trigger", "none")
+OPEN_LOOP = ["--arrivals", "5"]
+OF_OPEN_LOOP = ("max_inflight", "ramp_up")
 
 EMPTY = {
     "command line": (["--host", ""], {}),
@@ -218,13 +224,22 @@ def test_variables_of_the_readme_exist():
     assert named <= known
 
 
-ROLLOUT = ("--rollout", "a/b", "--trigger", "none")
 PLAIN = ("--host", "http://a")
 TOLD = {option: re.search(r"\(default ([^;:)]+)", option.help) for option in ALL}
 # Told in words, or there is nothing to be told.
 IN_WORDS = {
     *("rollout", "context", "preview_host", "model", "host"),
-    *("scenario", "plan", "dry_run", "tokens", "stream_seconds", "users", "spawn_rate", "run_time"),
+    *(
+        "arrivals",
+        "scenario",
+        "plan",
+        "dry_run",
+        "tokens",
+        "stream_seconds",
+        "users",
+        "spawn_rate",
+        "run_time",
+    ),
     *("trigger", "set_image", "set_model", "set_env", "set_args", "trigger_limit", "drain_limit"),
     *("cacert", "cert", "key", "insecure", "header", "resolve", "api_key_env", "api_key_command"),
     *("https_proxy", "no_proxy"),
@@ -239,7 +254,8 @@ def test_the_default_that_is_told_is_the_default(option):
     if told is not None and option.group == "the rehearsal":
         assert read(option.source.flag, told[1]) == read()
     elif told is not None:
-        assert read(*ROLLOUT, option.source.flag, told[1]) == read(*ROLLOUT)
+        target = [*ROLLOUT, *(OPEN_LOOP if option.name in OF_OPEN_LOOP else ())]
+        assert read(*target, option.source.flag, told[1]) == read(*target)
 
 
 BY_MODE = {
@@ -416,3 +432,28 @@ def test_pulses_that_cannot_tell_their_limit_are_refused(arguments):
 
 def test_no_pulses_are_no_contradiction():
     assert read("--rollout", "a/b", "--trigger", "none", "--pulse", "0", "--max-blackout", "0").pulse == 0
+
+
+def test_an_open_loop_replaces_the_users_of_a_weaker_source():
+    settings = read("--arrivals", "5", "--max-inflight", "50")
+    assert settings.open_loop == OpenLoop(rate=5, ramp_up_s=10, most_open=50)
+    assert settings.users == 1
+    assert read().open_loop is None
+
+
+def test_users_replace_the_open_loop_of_a_weaker_source():
+    settings = read("-u", "7", MIDSTREAM_ARRIVALS="5")
+    assert (settings.users, settings.open_loop) == (7, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(("--arrivals", "5", "-u", "7"), "contradict", id="users and arrivals"),
+        pytest.param(("--max-inflight", "5"), "add --arrivals RATE", id="a cap without arrivals"),
+        pytest.param(("--ramp-up", "5"), "add --arrivals RATE", id="a ramp without arrivals"),
+    ],
+)
+def test_contradictions_of_the_open_loop(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        read(*arguments)

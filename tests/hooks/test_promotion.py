@@ -127,6 +127,7 @@ class StubLoad:
         self.ledger = Ledger()
         self.settled = self.failed = 0
         self.last_failed_ns: int | None = None
+        self.wanted = 2
         self.winding_down = False
         self.undisturbed = True
         self.begun: list[tuple[int, float]] = []

@@ -4,12 +4,14 @@ from typing import Any, cast
 
 import gevent
 import pytest
+from gevent.event import Event
 from locust import task
 from locust.exception import StopUser
 
 from hooks.load import Load
 from hooks.session import keep_session
 from hooks.user import RETRY_PAUSE_S, StreamUser
+from midstream.arrivals import OpenLoop
 from midstream.scenarios import Ask, Scenario, Scenarios
 from midstream.streams.ending import Ending
 from midstream.streams.record import StreamRecord
@@ -22,8 +24,8 @@ MANY = Scenarios((Scenario(name="file", prompts=tuple("abcdefghij"), tokens=50),
 class HeldStream:
     """What a load was asked to hold."""
 
-    def __init__(self, ask: Ask, fresh: bool, share: float) -> None:
-        self.ask, self.fresh, self.share = ask, fresh, share
+    def __init__(self, ask: Ask, fresh: bool, share: float, scheduled_ns: int | None) -> None:
+        self.ask, self.fresh, self.share, self.scheduled_ns = ask, fresh, share, scheduled_ns
 
 
 class StubLoad:
@@ -33,9 +35,14 @@ class StubLoad:
         self.winding_down = False
         self.held: list[HeldStream] = []
         self.ending = Ending.COMPLETE
+        self.blocks: Event | None = None  # what every stream waits for
 
-    def hold(self, ask: Ask, *, fresh: bool, share: float = 1.0) -> StreamRecord:
-        self.held.append(HeldStream(ask, fresh, share))
+    def hold(
+        self, ask: Ask, *, fresh: bool, share: float = 1.0, scheduled_ns: int | None = None
+    ) -> StreamRecord:
+        self.held.append(HeldStream(ask, fresh, share, scheduled_ns))
+        if self.blocks is not None:
+            self.blocks.wait()
         return stream(self.ending)
 
 
@@ -159,3 +166,50 @@ def test_a_complete_stream_is_followed_by_the_next_at_once(users, load, pauses):
     [user] = users()
     user.stream()
     assert not pauses
+
+
+OPEN = OpenLoop(rate=100.0, ramp_up_s=0.0, most_open=5)
+
+
+def begin_all(user: Holder, load: StubLoad, count: int) -> gevent.Greenlet:
+    """Run the user as Locust does until so many streams have begun."""
+    runner = gevent.spawn(user.run)
+    with gevent.Timeout(20):
+        while len(load.held) < count:
+            gevent.sleep(0.01)
+    return runner
+
+
+def test_in_an_open_loop_no_stream_waits_for_another(users, load):
+    load.blocks = Event()
+    [user] = users(open_loop=OPEN)
+    runner = begin_all(user, load, OPEN.most_open)
+    gevent.sleep(0.1)
+    assert len(load.held) == OPEN.most_open  # the others are shed
+    assert user._session.arrivals.loop.shed > 0
+    load.blocks.set()
+    begin_all(user, load, OPEN.most_open + 1).kill()
+    runner.kill()
+
+
+def test_in_an_open_loop_each_stream_knows_when_it_was_due(users, load):
+    [user] = users(open_loop=OPEN)
+    runner = begin_all(user, load, 10)
+    runner.kill()
+    due = [held.scheduled_ns for held in load.held]
+    assert None not in due
+    assert len(set(due)) == len(due)
+    assert {held.share for held in load.held} == {1.0}
+
+
+def test_in_an_open_loop_a_task_that_fails_is_told(users, load):
+    [user] = users(open_loop=OPEN)
+    told = []
+    user.environment.events.user_error.add_listener(lambda exception, **_: told.append(str(exception)))
+    load.hold = None  # a task that cannot hold a stream
+    runner = gevent.spawn(user.run)
+    with gevent.Timeout(20):
+        while not told:
+            gevent.sleep(0.01)
+    runner.kill()
+    assert "not callable" in told[0]

@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from midstream.arrivals import OpenLoop
 from midstream.checks.check import Status
-from midstream.checks.ourselves import baseline, ledger, ourselves, script
+from midstream.checks.ourselves import arrivals, baseline, ledger, ourselves, script
 from midstream.cohorts import read_cohorts
 from midstream.rollouts.timeline import Timeline
 from midstream.run import ControlFinding, LedgerCount, PreviewFinding, ScriptEnd, State
@@ -192,3 +193,31 @@ def test_a_pass_is_proven_by_a_loss_on_purpose(control, status):
 
 def test_the_negative_control_is_only_asked_for_where_there_was_one():
     assert "negative_control" not in [check.name for check in judge(run(streams(80))).checks]
+
+
+LOOP = OpenLoop(rate=10, ramp_up_s=0, most_open=100, offered=80)
+
+
+def slipped(count: int, by_s: float):
+    late = [structs.replace(each, scheduled_ns=each.opened_ns - ns(by_s) + ns(0)) for each in streams(count)]
+    return [*streams(80 - count), *late]
+
+
+@pytest.mark.parametrize(
+    ("records", "status"),
+    [
+        pytest.param(slipped(0, 0), PASS, id="all in time"),
+        pytest.param(slipped(4, 5), PASS, id="a twentieth late"),
+        pytest.param(slipped(5, 5), INCONCLUSIVE, id="more of them late"),
+        pytest.param(slipped(80, 0.9), PASS, id="all a little late"),
+        pytest.param((), INCONCLUSIVE, id="no stream"),
+    ],
+)
+def test_an_open_loop_has_to_keep_its_schedule(records, status):
+    answer = ask(arrivals, records, open_loop=LOOP)
+    assert answer.status is status
+    assert ("too slow" in answer.why) is (status is INCONCLUSIVE and bool(records))
+
+
+def test_what_was_shed_is_told():
+    assert "7 were shed" in ask(arrivals, streams(80), open_loop=structs.replace(LOOP, shed=7)).why
