@@ -20,6 +20,7 @@ from midstream.contract import is_early_stop, stops_early
 from midstream.credential import is_key_refused
 from midstream.lengths import Pace
 from midstream.planner.lengths import lasting, main_length
+from midstream.planner.wish import open_at_once
 from midstream.preview import ValidatedStream
 from midstream.scenarios import Ask
 from midstream.streams.ending import Outcome
@@ -85,13 +86,8 @@ class Load:
     @property
     def wanted(self) -> int:
         """How many streams have to flow before the load is steady."""
-        settings = self._settings
-        if settings.open_loop is None:
-            return settings.users
-        pace = self.pace.tokens_per_s
-        seconds = settings.tokens / pace if settings.tokens else settings.stream_seconds
-        loop = settings.open_loop
-        return steady_open(loop.rate, seconds or ROLLOUT_STREAM_SECONDS, loop.most_open)
+        most = open_at_once(self._wish, self.pace.tokens_per_s)
+        return most if self._wish.open_loop is None else steady_open(most)
 
     def _hold(self, request: StreamRequest) -> StreamRecord:
         closed: list[StreamRecord] = []

@@ -60,6 +60,7 @@ def wish_of(settings: Settings, asks: tuple[Ask, ...] = (), script: Plan | None 
         require_drain=settings.limits.require_drain,
         deadlines=settings.deadlines,
         script=script,
+        open_loop=settings.open_loop,
     )
 
 

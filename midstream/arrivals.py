@@ -37,6 +37,6 @@ def offsets_s(rate: float, ramp_up_s: float, seed: int) -> Iterator[float]:
             yield expected / rate + ramp_up_s / 2
 
 
-def steady_open(rate: float, stream_s: float, most_open: int) -> int:
-    """How many streams of that length are open at least, once the loop is steady (Little's law)."""
-    return max(1, math.floor(STEADY_SHARE * min(rate * stream_s, most_open)))
+def steady_open(expected: int) -> int:
+    """How many of the streams expected to be open have to be, for the loop to count as steady."""
+    return max(1, math.floor(STEADY_SHARE * expected))

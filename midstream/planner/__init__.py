@@ -10,7 +10,7 @@ from midstream.planner.duration import Lasting, expected
 from midstream.planner.findings import Scene, find
 from midstream.planner.lengths import Length, lasting, main_length, sigterm_seconds
 from midstream.planner.load_plan import LoadPlan
-from midstream.planner.wish import Server, Wish
+from midstream.planner.wish import Server, Wish, open_at_once
 from midstream.rollouts.budget import DrainBudget
 from midstream.scenarios import Ask
 
@@ -31,7 +31,11 @@ def plan_load(
     mains = [main_length(ask, wish, server) for ask in wish.asks]
     long = _sigterm_lengths(wish, server, budget)
     demands = (
-        Demand(what="streams", streams=wish.users, tokens_each=_most_tokens(wish, mains)),
+        Demand(
+            what="streams",
+            streams=open_at_once(wish, server.tokens_per_s),
+            tokens_each=_most_tokens(wish, mains),
+        ),
         *(
             [
                 Demand(

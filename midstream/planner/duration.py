@@ -40,9 +40,16 @@ def _plain(wish: Wish) -> Iterator[Part]:
     yield Part(words="the load (-t)", seconds=wish.run_time_s)
 
 
+def _ramp(wish: Wish, lasting: Lasting) -> Part:
+    """Until the load is steady: an open loop needs a stream's length to fill."""
+    if wish.open_loop is None:
+        return Part(words="users begin (-u / -r)", seconds=wish.users / wish.spawn_rate, state=State.BASELINE)
+    seconds = wish.open_loop.ramp_up_s + lasting.main.seconds
+    return Part(words="arrivals fill up (--ramp-up, a stream)", seconds=seconds, state=State.BASELINE)
+
+
 def _scripted(wish: Wish, script: Plan, server: Server, lasting: Lasting) -> Iterator[Part]:
-    ramp_s = wish.users / wish.spawn_rate
-    yield Part(words="users begin (-u / -r)", seconds=ramp_s, state=State.BASELINE)
+    yield _ramp(wish, lasting)
     yield Part(words="undisturbed streams (--baseline)", seconds=script.baseline_s, state=State.BASELINE)
     if script.triggers:
         yield Part(words="the change is made", seconds=PATCH_S, state=State.TRIGGER)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from midstream.planner.demand import total, whole_blocks
 from midstream.planner.lengths import Length, sigterm_seconds
 from midstream.planner.load_plan import LoadPlan
-from midstream.planner.wish import Server, Wish
+from midstream.planner.wish import Server, Wish, open_at_once
 from midstream.promotion import Promoter, deadline_s
 from midstream.rollouts.budget import DrainBudget
 from midstream.run import State
@@ -170,11 +170,13 @@ def _untimed_sigterm_streams(scene: Scene) -> Iterator[str]:
 
 
 def _few_crossing(scene: Scene) -> Iterator[str]:
-    most = scene.wish.users + (scene.wish.sigterm_streams if scene.plan.sigterm is not None else 0)
+    most = open_at_once(scene.wish, scene.server.tokens_per_s)
+    most += scene.wish.sigterm_streams if scene.plan.sigterm is not None else 0
     if scene.wish.script is not None and most < scene.wish.min_crossing:
+        more = f"-u to {scene.wish.min_crossing}" if scene.wish.open_loop is None else "--arrivals"
         yield (
             f"at most {most} streams can cross the cutover, {scene.wish.min_crossing} are needed "
-            f"(--min-crossing): the verdict can be no PASS; raise -u to {scene.wish.min_crossing}"
+            f"(--min-crossing): the verdict can be no PASS; raise {more}"
         )
 
 

@@ -1,7 +1,10 @@
 """What a plan is made from: what the command wants, what the server told."""
 
+import math
+
 import msgspec
 
+from midstream.arrivals import OpenLoop
 from midstream.promotion import Plan
 from midstream.scenarios import Ask
 from midstream.streams.capacity import KvCapacity
@@ -24,6 +27,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     require_drain: bool = False
     deadlines: Deadlines = Deadlines()
     script: Plan | None = None  # None: a plain load
+    open_loop: OpenLoop | None = None  # None: each user holds one stream after another
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,3 +38,12 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     capacity: KvCapacity | None = None  # of each pod; None: not told
     pods: int = 1
     became_ready_s: float | None = None  # what the pods that serve now took to get ready
+
+
+def open_at_once(wish: Wish, tokens_per_s: float) -> int:
+    """How many main streams are open once the load is steady; in an open loop by Little's law."""
+    loop = wish.open_loop
+    if loop is None:
+        return wish.users
+    seconds = wish.stream_seconds or (wish.tokens or 1) / tokens_per_s
+    return max(1, min(loop.most_open, math.ceil(loop.rate * seconds)))

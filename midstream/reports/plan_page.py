@@ -126,7 +126,11 @@ def _budget(budget: DrainBudget | None) -> Iterator[_Row]:
 
 def _streams(page: PlanPage) -> Iterator[_Row]:
     wish, plan = page.wish, page.plan
-    yield "users", f"{wish.users} (-u), {wish.spawn_rate:g} begin in a second (-r)"
+    if wish.open_loop is None:
+        yield "users", f"{wish.users} (-u), {wish.spawn_rate:g} begin in a second (-r)"
+    else:
+        loop = wish.open_loop
+        yield "arrivals", f"{loop.rate:g}/s (--arrivals), at most {loop.most_open} open (--max-inflight)"
     option = f"--tokens {wish.tokens}" if wish.tokens else f"--stream-seconds {wish.stream_seconds:g}"
     yield "a stream", f"{_length(plan.main)} ({option})"
     if plan.sigterm is not None:

@@ -44,13 +44,6 @@ def test_the_rate_rises_evenly(until_s, expected):
     assert sum(counts) / len(counts) == pytest.approx(expected, rel=0.06)
 
 
-@pytest.mark.parametrize(
-    ("rate", "stream_s", "most", "least"),
-    [
-        pytest.param(10, 10, 1000, 70, id="rate times length, less chance"),
-        pytest.param(10, 10, 50, 35, id="no more than may be open"),
-        pytest.param(0.01, 1, 1000, 1, id="one at least"),
-    ],
-)
-def test_how_many_are_open_once_it_is_steady(rate, stream_s, most, least):
-    assert steady_open(rate, stream_s, most) == least
+@pytest.mark.parametrize(("expected", "least"), [(100, 70), (1, 1), (0, 1)])
+def test_steady_is_somewhat_less_than_expected_for_chance(expected, least):
+    assert steady_open(expected) == least

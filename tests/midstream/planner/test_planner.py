@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midstream.arrivals import OpenLoop
 from midstream.planner import ImpossiblePlanError
 from midstream.planner.demand import Demand
+from midstream.planner.wish import open_at_once
 from midstream.scenarios import Ask
 from tests.midstream.planner.plans import ASK, BUDGET, budget, plan, server, wish
 
@@ -108,3 +110,16 @@ def test_streams_at_once_with_all_that_they_need():
     assert planned.peak_streams == 80 + 8 + 10
     # prompts of 100 tokens at most; 1,300 and 820 tokens in whole blocks of 16
     assert planned.kv_tokens(16) == 80 * 1312 + 8 * 832 + 10 * 48
+
+
+@pytest.mark.parametrize(
+    ("loop", "streams"),
+    [
+        pytest.param(None, 80, id="each user holds one"),
+        pytest.param(OpenLoop(rate=2, ramp_up_s=10, most_open=1000), 120, id="rate times their length"),
+        pytest.param(OpenLoop(rate=2, ramp_up_s=10, most_open=50), 50, id="no more than may be open"),
+        pytest.param(OpenLoop(rate=0.001, ramp_up_s=10, most_open=50), 1, id="one at least"),
+    ],
+)
+def test_main_streams_open_at_once(loop, streams):
+    assert open_at_once(wish(users=80, stream_seconds=60.0, tokens=None, open_loop=loop), 20.0) == streams
