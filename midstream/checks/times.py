@@ -73,12 +73,12 @@ def max_gap(run: Run, _: Cohorts) -> Answer:
     limit = f"<= {limit_s:g} s"
     main = [stream for stream in run.streams if stream.lane is Lane.MAIN]
     gaps = [gap for stream in main for gap in silences(stream, run)]
-    if not gaps and all(stream.first_token_ns is None for stream in main):
-        return nothing_finished(limit)
     sure_ns = max((gap.length_ns for gap in gaps if gap.certain), default=0)
     most_ns = max((gap.length_ns for gap in gaps), default=0)
     observed = _seen(sure_ns, most_ns)
     status = Status.INCONCLUSIVE if run.clocks.steps else at_most(sure_ns, most_ns, limit_s * NS_PER_S)
+    if status is not Status.FAIL and all(stream.first_token_ns is None for stream in main):
+        return nothing_finished(limit)
     why = f"the longest silence was {observed}"
     if status is Status.INCONCLUSIVE:
         why = f"a silence of {observed}: {_unsure(run)}"
