@@ -19,7 +19,7 @@ from hooks.api_key import keep_key_fresh
 from hooks.layers import UsageError
 from hooks.open_files import allow_open_files
 from hooks.options import Mode, Settings, read_settings
-from hooks.planning import load_plan, plan_page
+from hooks.planning import load_plan, plan_page, with_counted_prompts
 from hooks.progress import Progress
 from hooks.promotion import Promotion
 from hooks.session import Session, keep_session
@@ -282,6 +282,7 @@ def _prepare(environment: Environment) -> Session:
         raise UsageError(str(error)) from error
     tested = find_tested(settings, tuple(sys.argv), reactor, progress.say)
     try:
+        tested = with_counted_prompts(tested, settings, scenarios, reactor)
         plan = load_plan(settings, scenarios, tested)
         if folder is None:
             sys.stdout.write(page_text(plan_page(settings, scenarios, tested, plan)))

@@ -1,13 +1,16 @@
 """The plans of a test from its settings: the script's, the load's."""
 
+import dataclasses
 import math
 
 from hooks.layers import UsageError
 from hooks.options import ROLLOUT_STREAM_SECONDS, Settings
 from hooks.pulses import PULSE
 from hooks.tested import Tested, WatchedRollout, verbs_of
+from midstream.lengths import prompt_bound
 from midstream.planner import ImpossiblePlanError, plan_load
-from midstream.planner.demand import Demand, prompt_bound
+from midstream.planner.demand import Demand
+from midstream.planner.lengths import lasting, main_length, sigterm_seconds
 from midstream.planner.load_plan import LoadPlan
 from midstream.planner.wish import Server, Wish
 from midstream.preview import PREVIEW_TOKENS
@@ -15,10 +18,12 @@ from midstream.promotion import Plan
 from midstream.reports.plan_page import PlanPage, VerbAccess
 from midstream.rollouts.preflight import needed_access
 from midstream.scenarios import Ask, Scenarios
+from midstream.streams.prompt_length import QuestionSource, prompt_tokens
 
 DRAIN_RESERVE_S = 60.0
 TRIGGER_LIMIT_S = 30.0
 PERSON_LIMIT_S = 3600.0
+MOST_COUNTED = 16  # prompts
 
 
 def load_plan(settings: Settings, scenarios: Scenarios, tested: Tested) -> LoadPlan:
@@ -39,8 +44,31 @@ def _pulses(settings: Settings, tested: Tested) -> tuple[Demand, ...]:
     """Those open at once, each as long as its tokens take."""
     tokens = PULSE.tokens or 1
     at_once = math.ceil(settings.pulse * tokens / tested.probed_tokens_per_s)
-    pulses = Demand(what="pulses", streams=at_once, tokens_each=prompt_bound(PULSE) + tokens)
+    pulses = Demand(what="pulses", streams=at_once, tokens_each=prompt_bound(PULSE.prompt) + tokens)
     return (pulses,) if at_once else ()
+
+
+def with_counted_prompts(
+    tested: Tested, settings: Settings, scenarios: Scenarios, reactor: QuestionSource
+) -> Tested:
+    """Have the server count the prompts behind which a stream may not fit, by their bytes; each costs one.
+
+    The pace may double after the probe. Beyond a few, the longest ones, bytes have to do.
+    """
+    wish, fast = wish_of(settings), server_of(tested, 2 * tested.probed_tokens_per_s)
+    long_s = sigterm_seconds(tested.rollout.budget) if tested.rollout and settings.sigterm_streams else None
+    doubtful = {
+        ask.prompt
+        for ask in scenarios.asks
+        if main_length(ask, wish, fast).is_clipped
+        or (long_s is not None and lasting(long_s, ask, fast).is_clipped)
+    }
+    counted = {
+        prompt: prompt_tokens(reactor, tested.target, tested.api, tested.model, prompt)
+        for prompt in sorted(doubtful, key=len, reverse=True)[:MOST_COUNTED]
+    }
+    told = {prompt: tokens for prompt, tokens in counted.items() if tokens is not None}
+    return dataclasses.replace(tested, prompt_tokens=told)
 
 
 def wish_of(settings: Settings, asks: tuple[Ask, ...] = (), script: Plan | None = None) -> Wish:
@@ -71,6 +99,7 @@ def server_of(tested: Tested, tokens_per_s: float) -> Server:
         tokens_per_s=tokens_per_s,
         context_tokens=tested.context_tokens,
         capacity=tested.capacity,
+        prompt_tokens=dict(tested.prompt_tokens),
         pods=max(1, pods.ready) if pods else 1,
         became_ready_s=pods.became_ready_s if pods else None,
     )

@@ -68,6 +68,7 @@ class Tested:
     probed_tokens_per_s: float
     subject: Subject
     capacity: KvCapacity | None = None
+    prompt_tokens: Mapping[str, int] = field(default_factory=dict)  # of prompts that the server has counted
     preview: Target | None = None
     rollout: WatchedRollout | None = None
     rehearsal: launch.Rehearsal | None = None
@@ -114,6 +115,7 @@ def _examine(
         target = Target.parse(path.url, headers)
         path = _through_proxy(path, settings.access.proxy(target.scheme, target.host, target.port))
         served = _choose_model(settings, _served(settings, reactor, target), rollout)
+        capacity = kv_capacity(reactor, target)  # before the probe, which would stand in it
         probed = learn(reactor, target, _api(settings), served.name)
     except (ClusterError, NoPathError, ModelUnknownError, TraitsUnknownError, ValueError) as error:
         raise UsageError(reactor.secrets.hide(str(error))) from error
@@ -125,7 +127,7 @@ def _examine(
         traits=probed.traits,
         probed_tokens_per_s=tokens_per_s(probed.record) or FALLBACK_TOKENS_PER_S,
         subject=_subject(settings, shown_command(command, settings, reactor.secrets), target, path, rollout),
-        capacity=kv_capacity(reactor, target),
+        capacity=capacity,
         preview=Target.parse(preview_url, headers) if preview_url else None,
         rollout=rollout,
         rehearsal=rehearsal,

@@ -41,11 +41,6 @@ def tokens_for(seconds: float, tokens_per_s: float) -> int:
     return max(MIN_TOKENS, round(seconds * tokens_per_s))
 
 
-def longest(prompt: str, context_tokens: int | None) -> int | None:
-    """The longest answer that fits behind a prompt; None when the server does not tell its context.
-
-    A token stands for one byte or more, so the bytes of the prompt bound its tokens from above.
-    """
-    if context_tokens is None:
-        return None
-    return max(1, context_tokens - len(prompt.encode()) - CHAT_TEMPLATE_TOKENS)
+def prompt_bound(prompt: str) -> int:
+    """The tokens of a prompt at most: each stands for one byte or more; a chat template comes on top."""
+    return len(prompt.encode()) + CHAT_TEMPLATE_TOKENS

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from midstream.lengths import longest
-from midstream.planner.demand import Demand, prompt_bound
+from midstream.planner.demand import Demand
 from midstream.planner.duration import Lasting, expected
 from midstream.planner.findings import Scene, find
 from midstream.planner.lengths import Length, lasting, main_length, sigterm_seconds
@@ -34,14 +33,14 @@ def plan_load(
         Demand(
             what="streams",
             streams=open_at_once(wish, server.tokens_per_s),
-            tokens_each=_most_tokens(wish, mains),
+            tokens_each=_most_tokens(wish, server, mains),
         ),
         *(
             [
                 Demand(
                     what="that outlive SIGTERM",
                     streams=wish.sigterm_streams,
-                    tokens_each=_most_tokens(wish, long),
+                    tokens_each=_most_tokens(wish, server, long),
                 )
             ]
             if long
@@ -69,23 +68,30 @@ def _sigterm_lengths(wish: Wish, server: Server, budget: DrainBudget | None) -> 
     return [lasting(seconds, ask, server) for ask in wish.asks]
 
 
-def _most_tokens(wish: Wish, lengths: Sequence[Length]) -> int:
+def _most_tokens(wish: Wish, server: Server, lengths: Sequence[Length]) -> int:
     """Prompt and answer of the largest."""
-    return max(prompt_bound(ask) + length.tokens for ask, length in zip(wish.asks, lengths, strict=True))
+    return max(
+        server.prompt_most(ask) + length.tokens for ask, length in zip(wish.asks, lengths, strict=True)
+    )
 
 
 def _refuse_impossible_tokens(wish: Wish, server: Server) -> None:
     """Tokens that somebody has named are meant as they stand."""
-    for ask in sorted(wish.asks, key=lambda ask: -len(ask.prompt.encode())):
-        named, most = ask.tokens or wish.tokens, longest(ask.prompt, server.context_tokens)
+    for ask in sorted(wish.asks, key=server.prompt_most, reverse=True):
+        named, most = ask.tokens or wish.tokens, server.room(ask)
         if named is None or most is None or named <= most:
             continue
         where = f"scenario {ask.scenario}: tokens: {named}" if ask.tokens else f"--tokens {named}"
         mend = f"tokens: {most}" if ask.tokens else f"--tokens {most}"
         raise ImpossiblePlanError(
             f"{where}: the model's context holds {server.context_tokens:,} tokens, which leaves {most:,} "
-            f"behind the prompt of {len(ask.prompt.encode()):,} bytes: type {mend} or less"
+            f"behind the prompt of {_prompt(ask, server)}: type {mend} or less"
         )
+
+
+def _prompt(ask: Ask, server: Server) -> str:
+    counted = server.prompt_tokens.get(ask.prompt)
+    return f"{len(ask.prompt.encode()):,} bytes" if counted is None else f"{counted:,} tokens"
 
 
 def _refuse_own_limit(wish: Wish, mains: Sequence[Length], long: Sequence[Length]) -> None:

@@ -4,18 +4,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from midstream.lengths import CHAT_TEMPLATE_TOKENS
-from midstream.scenarios import Ask
-
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
     """Streams of one kind, open at once."""
 
     what: str
     streams: int
-    tokens_each: (
-        int  # prompt and answer, at the answer's end; prompts by their bytes, which bound their tokens
-    )
+    tokens_each: int  # prompt and answer, at the answer's end
 
     def needed(self, block_tokens: int) -> int:
         """Tokens that all of them fill at most: each takes whole blocks."""
@@ -25,11 +20,6 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 def whole_blocks(tokens: int, block_tokens: int) -> int:
     """The tokens of the blocks that so many tokens take."""
     return -(-tokens // block_tokens) * block_tokens
-
-
-def prompt_bound(ask: Ask) -> int:
-    """The tokens of a prompt at most, its chat template with it."""
-    return len(ask.prompt.encode()) + CHAT_TEMPLATE_TOKENS
 
 
 def total(demands: Iterable[Demand], block_tokens: int) -> int:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from midstream.lengths import longest, tokens_for
+from midstream.lengths import tokens_for
 from midstream.planner.wish import Server, Wish
 from midstream.rollouts.budget import DrainBudget
 from midstream.scenarios import Ask
@@ -55,5 +55,5 @@ def sigterm_seconds(budget: DrainBudget | None) -> float | None:
 
 
 def _fitted(ask: Ask, wanted: int, server: Server) -> Length:
-    most = longest(ask.prompt, server.context_tokens)
+    most = server.room(ask)
     return Length(wanted if most is None else min(wanted, most), wanted, server.tokens_per_s)

@@ -5,6 +5,7 @@ import math
 import msgspec
 
 from midstream.arrivals import OpenLoop
+from midstream.lengths import prompt_bound
 from midstream.promotion import Plan
 from midstream.scenarios import Ask
 from midstream.streams.capacity import KvCapacity
@@ -36,8 +37,17 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_s: float  # of one stream
     context_tokens: int | None = None  # prompt and answer together; None: not told
     capacity: KvCapacity | None = None  # of each pod; None: not told
+    prompt_tokens: dict[str, int] = msgspec.field(default_factory=dict)  # of the prompts that it has counted
     pods: int = 1
     became_ready_s: float | None = None  # what the pods that serve now took to get ready
+
+    def prompt_most(self, ask: Ask) -> int:
+        """The tokens of its prompt: counted, else at most."""
+        return self.prompt_tokens.get(ask.prompt, prompt_bound(ask.prompt))
+
+    def room(self, ask: Ask) -> int | None:
+        """The longest answer that fits behind its prompt, one token at least; None: not told."""
+        return None if self.context_tokens is None else max(1, self.context_tokens - self.prompt_most(ask))
 
 
 def open_at_once(wish: Wish, tokens_per_s: float) -> int:

@@ -116,7 +116,7 @@ SCENARIOS: dict[str, Callable[[Path], Ended]] = {
     "promotion": quick("--prove").run,
     **{row.name: partial(under_alias, row) for row in ROWS},
     "ten-users": quick("-u", "10").run,
-    "dry-run": quick("--dry-run", "-u", "300", "--stream-seconds", "405", "--sigterm-streams", "0").run,
+    "dry-run": quick("--dry-run", "-u", "300", "--stream-seconds", "500", "--sigterm-streams", "0").run,
     "run-time-over": quick("-t", "9s").run,
     "ctrl-c": quick(strikes=[Strike(r"\] preview", INT)]).run,
     "ctrl-c-twice": quick(strikes=[Strike(r"\] preview", INT), Strike("Ctrl-C: stopping", INT, 0.5)]).run,

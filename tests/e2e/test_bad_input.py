@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.keyed_server import behind_a_key
 from tests.e2e.locust_run import LOCUSTFILE, clean_environment
 from tests.e2e.wire_server import TURNS, EndingByTurns
+from tests.midstream.rehearsal.engine_process import engine
 from tests.midstream.streams import wire
 from tests.midstream.streams.raw_server import Peer, RawServer
 
@@ -87,6 +88,12 @@ def test_no_target_inside_a_cluster(tmp_path):
 
 def test_a_host_that_does_not_answer(tmp_path, silent):
     assert "did not answer within 5" in refusal(tmp_path, "--host", silent)
+
+
+def test_tokens_that_the_model_does_not_allow(tmp_path):
+    with engine("--max-model-len", "256") as served:
+        line = refusal(tmp_path, "--host", f"http://127.0.0.1:{served.port}", "--tokens", "300")
+    assert re.search(r"--tokens 300: .* 256 tokens, .*: type --tokens \d+ or less", line)
 
 
 def test_a_certificate_that_nobody_vouches_for(tmp_path):

@@ -127,6 +127,14 @@ def test_a_plain_load_is_a_run_without_a_rollout(session):
     assert abs(run.stopped_ns + run.wall_minus_monotonic_ns - time.time_ns()) < 60e9
 
 
+@pytest.mark.parametrize("promoted", [False, True], ids=["plain load", "promotion"])
+def test_what_did_not_fit_is_noted_first(session, watched, promoted):
+    if promoted:
+        watched()
+    session.load_plan = msgspec.structs.replace(session.load_plan, findings=("the engine holds 41 of 80",))
+    assert gather(session).notes[0] == "the engine holds 41 of 80"
+
+
 def test_what_dated_the_streams_reaches_the_report(session, tmp_path):
     close(session, *streams(3))
     report = conclude(session)

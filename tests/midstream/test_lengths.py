@@ -2,7 +2,7 @@
 
 import pytest
 
-from midstream.lengths import MIN_TOKENS, Pace, longest, tokens_for, tokens_per_s
+from midstream.lengths import MIN_TOKENS, Pace, prompt_bound, tokens_for, tokens_per_s
 from midstream.streams.ending import Ending
 from tests.midstream.builders import stream
 
@@ -31,7 +31,6 @@ def test_tokens_for_a_time(seconds, tokens):
     assert tokens_for(seconds, 20.0) == tokens
 
 
-def test_an_answer_fits_behind_its_prompt():
-    assert longest("x" * 100, None) is None
-    assert longest("x" * 100, 2048) == 2048 - 100 - 64
-    assert longest("ä" * 2000, 2048) == 1
+def test_bytes_bound_a_prompt():
+    assert prompt_bound("x" * 100) == 100 + 64
+    assert prompt_bound("ä" * 100) == 200 + 64

@@ -104,6 +104,17 @@ def test_what_just_fits_is_planned():
     assert plan(wish(tokens=8092, stream_seconds=None)).main.tokens == 8092
 
 
+def test_a_counted_prompt_leaves_more_room_than_its_bytes():
+    told = server(prompt_tokens={ASK.prompt: 9})
+    planned = plan(wish(tokens=8183, stream_seconds=None), told)
+    assert planned.main.tokens == 8192 - 9
+    assert planned.kv_tokens(1) == 80 * 8192 + 8 * (9 + 720)
+    with pytest.raises(
+        ImpossiblePlanError, match="leaves 8,183 behind the prompt of 9 tokens: type --tokens"
+    ):
+        plan(wish(tokens=8184, stream_seconds=None), told)
+
+
 def test_streams_at_once_with_all_that_they_need():
     pulses = Demand(what="pulses", streams=10, tokens_each=40)
     planned = plan(others=(pulses,))
