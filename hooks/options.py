@@ -13,6 +13,7 @@ from hooks import option_values as values
 from hooks.layers import Given, Layer, Source, UsageError
 from midstream.arrivals import OpenLoop
 from midstream.promotion import Promoter
+from midstream.rehearsal.manifest import words_of
 from midstream.run import Limits
 from midstream.streams.access import Access, Header
 from midstream.streams.deadlines import Deadlines
@@ -333,6 +334,12 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "rehearsal_shutdown_timeout", values.count, "the engine's --shutdown-timeout (default 30)", _REHEARSAL
     ),
+    Option(
+        "rehearsal_pod_command",
+        values.text,
+        "pods run this OpenAI server instead of the bundled engine: python -m midstream rehearsal --help",
+        _REHEARSAL,
+    ),
 )
 
 # Locust's own options; a plan may set them as well.
@@ -407,6 +414,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prove: bool = False
     results: Path = Path("results")
     faults: tuple[str, ...] = ()
+    pod_command: str | None = None
     rehearsal: dict[str, int | float] = msgspec.field(
         default_factory=dict
     )  # what the rehearsal itself is built by
@@ -541,6 +549,7 @@ _RENAMED = {
     "quiet_limit": "quiet_limit_s",
     "run_time": "run_time_s",
     "rehearsal_fault": "faults",
+    "rehearsal_pod_command": "pod_command",
     "header": "headers",
 }
 _REHEARSAL_NAMES = {  # to the fields of RehearsalPlan
@@ -612,6 +621,8 @@ _TRIGGER_NEEDS = {
 def _check_consistency(settings: Settings) -> None:
     if settings.faults and settings.mode is not Mode.REHEARSAL:
         raise UsageError("--rehearsal-fault is for the rehearsal only: leave --host and --rollout out")
+    if settings.pod_command is not None:
+        _check_pod_command(settings.pod_command, settings.mode)
     if settings.access.insecure and settings.access.cacert is not None:
         raise UsageError("--insecure and --cacert contradict each other: give one of them")
     if settings.api_key_env is not None and settings.api_key_command is not None:
@@ -632,6 +643,15 @@ def _check_consistency(settings: Settings) -> None:
     needs = _TRIGGER_NEEDS.get(settings.trigger)
     if needs is not None and getattr(settings, needs[0]) is None:
         raise UsageError(f"--trigger {settings.trigger} needs {needs[1]}")
+
+
+def _check_pod_command(pod_command: str, mode: Mode) -> None:
+    if mode is not Mode.REHEARSAL:
+        raise UsageError("--rehearsal-pod-command is for the rehearsal only: leave --host and --rollout out")
+    try:
+        words_of(pod_command)
+    except ValueError as error:
+        raise UsageError(f"--rehearsal-pod-command {pod_command!r}: {error}") from None
 
 
 def _check_pulse(settings: Settings) -> None:

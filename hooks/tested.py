@@ -94,7 +94,11 @@ def find_tested(
 def _start_rehearsal(settings: Settings, say: Callable[[str], None]) -> launch.Rehearsal:
     say("no target named: starting the rehearsal, an embedded cluster on this machine")
     try:
-        return launch.start(msgspec.convert(settings.rehearsal, RehearsalPlan), settings.faults)
+        return launch.start(
+            msgspec.convert(settings.rehearsal, RehearsalPlan),
+            settings.faults,
+            pod_command=settings.pod_command,
+        )
     except msgspec.ValidationError as error:
         raise UsageError(f"the rehearsal's numbers: {error}") from error
     except launch.LaunchError as error:

@@ -26,7 +26,10 @@ USAGE = "usage: python -m midstream COMMAND ...\n\n" + "\n".join(
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command that the arguments name; its exit code, or 2: no such command, a missing package."""
+    """Run the command that the arguments name; its exit code.
+
+    2: there is no such command, or it misses a package; 3: Ctrl-C before it had its own way to end.
+    """
     name = argv[0] if argv else ""
     if name in ("-h", "--help"):
         print(USAGE)
@@ -34,6 +37,14 @@ def main(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         print(f"no command {name!r}\n{USAGE}" if name else USAGE, file=sys.stderr)
         return 2
+    try:
+        return _run(name, argv[1:])
+    except KeyboardInterrupt:
+        print(f"midstream {name}: interrupted", file=sys.stderr)
+        return 3
+
+
+def _run(name: str, argv: Sequence[str]) -> int:
     try:
         module = importlib.import_module(COMMANDS[name].module)
     except ModuleNotFoundError as error:
@@ -44,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    exit_code: int = module.main(argv[1:])
+    exit_code: int = module.main(argv)
     return exit_code
 
 

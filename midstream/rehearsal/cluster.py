@@ -18,41 +18,46 @@ from midstream.rehearsal.controller import RolloutController
 from midstream.rehearsal.deeds import PLURALS, deeds_of
 from midstream.rehearsal.edits import edited
 from midstream.rehearsal.endpoints import EndpointController
+from midstream.rehearsal.exposure import Exposure
 from midstream.rehearsal.faults import Fault, ignored_gates, image_environments, manifest_edits, steps_of
 from midstream.rehearsal.images import bundled_images, with_env
 from midstream.rehearsal.kubelet import Kubelet
 from midstream.rehearsal.launch import Announcement
 from midstream.rehearsal.loopback import Loopback, take
 from midstream.rehearsal.manifest import manifests
-from midstream.rehearsal.plan import RehearsalPlan
+from midstream.rehearsal.plan import RehearsalPlan, start_limit_s
 from midstream.rehearsal.processes import Reaper
 from midstream.rehearsal.refusals import UnknownPathError, refusal
 from midstream.rehearsal.services import ProxyProcess, ServiceController
+from midstream.rehearsal.startup import until_healthy
 from midstream.rehearsal.step_runner import StepRunner
 from midstream.rehearsal.store import Object, Store
 from midstream.rehearsal.workloads import ReplicaSetController
 
-START_LIMIT_S = 60.0  # to healthy, beyond the engine's own load time; 3 s on an idle machine
-POLL_S = 0.05
-LOG_LINES = 10
-# Reasons of a waiting container that time alone does not mend
-HOPELESS = ("ErrImagePull", "CreateContainerConfigError", "CrashLoopBackOff")
 
-
-class StartUpError(Exception):
-    """The Rollout did not become healthy; says why, with the last lines of the pod's log."""
+class StateError(Exception):
+    """What a rehearsal tells cannot be written."""
 
 
 async def run(
-    plan: RehearsalPlan, faults: Sequence[Fault], folder: Path, on_ready: Callable[[Announcement], None]
+    plan: RehearsalPlan,
+    faults: Sequence[Fault],
+    folder: Path,
+    on_ready: Callable[[Announcement], None],
+    *,
+    pod_command: Sequence[str] = (),
+    exposure: Exposure | None = None,
 ) -> NoReturn:
     """Run a rehearsal for ever; `on_ready` is called once, when the Rollout is healthy and reachable.
 
-    `folder` gets the kubeconfig. Raises NoLoopbackError, EditError, StartUpError, ProxyEndedError,
-    StepError, and whatever a part of it fails with.
+    `folder` gets the kubeconfig; `pod_command` runs in the pods instead of the bundled engine; without an
+    `exposure` only this machine reaches it. Raises NoLoopbackError, EditError, StateError, StartUpError,
+    ProxyEndedError, StepError, and whatever a part of it fails with.
     """
-    loopback = take()
-    objects = edited(manifests(plan, loopback.port), manifest_edits(faults))
+    loopback = take(avoid=exposure.ports if exposure else ())
+    service_ports = (exposure.port, exposure.preview_port) if exposure else None
+    described = manifests(plan, loopback.port, service_ports=service_ports, pod_command=pod_command)
+    objects = edited(described, manifest_edits(faults))
     store, reaper = Store(), Reaper()
     kubelet = Kubelet(
         store,
@@ -61,14 +66,14 @@ async def run(
         reaper=reaper,
     )
     proxy = ProxyProcess(reaper)
-    api = ApiServer(Api(store, log_of=kubelet.log_of), loopback)
+    api = ApiServer(Api(store, log_of=kubelet.log_of), loopback, exposure)
     parts = (
         api.run(),
         kubelet.run(),
         RolloutController(store, ignore=ignored_gates(faults)).run(),
         ReplicaSetController(store).run(),
         EndpointController(store).run(),
-        ServiceController(store, addresses=loopback.services, send=proxy.send).run(),
+        ServiceController(store, addresses=loopback.services, send=proxy.send, exposure=exposure).run(),
         proxy.run(),
         StepRunner(store, steps_of(faults), deeds_of(store, kubelet)).run(),
     )
@@ -79,7 +84,13 @@ async def run(
             for obj in objects:
                 store.create(PLURALS[obj["kind"]], obj)
             rollout = next(obj for obj in objects if obj["kind"] == "Rollout")
-            await _until_healthy(store, kubelet, rollout, START_LIMIT_S + plan.load_seconds)
+            await until_healthy(
+                store,
+                kubelet.log_of,
+                rollout,
+                limit_s=start_limit_s(plan, with_pod_command=bool(pod_command)),
+                address_of=lambda service: _local_address(service, exposure),
+            )
             on_ready(_announcement(store, rollout, _write_kubeconfig(folder, api.url, rollout)))
     raise AssertionError("the parts of a cluster never end by themselves")
 
@@ -103,11 +114,13 @@ class ApiServer:
     the machine. A path rather than a token, because kubectl sends no token over plain HTTP.
     """
 
-    def __init__(self, api: Api, loopback: Loopback) -> None:
+    def __init__(self, api: Api, loopback: Loopback, exposure: Exposure | None) -> None:
         self._api = api
         self._secret = f"/{secrets.token_urlsafe(16)}"
-        self._socket = socket.create_server((loopback.api, 0), backlog=128)
-        self.url = f"http://{loopback.api}:{self._socket.getsockname()[1]}{self._secret}"
+        listen = (exposure.bind, exposure.api_port) if exposure else (loopback.api, 0)
+        self._socket = socket.create_server(listen, backlog=128)
+        host = exposure.advertise if exposure else loopback.api
+        self.url = f"http://{host}:{self._socket.getsockname()[1]}{self._secret}"
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -141,66 +154,21 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _until_healthy(store: Store, kubelet: Kubelet, rollout: Object, limit_s: float) -> None:
-    """Wait until the Rollout is healthy and both its Services take connections. Raises StartUpError."""
-    namespace, name = rollout["metadata"]["namespace"], rollout["metadata"]["name"]
-    try:
-        async with asyncio.timeout(limit_s):
-            while not await _is_healthy(store, namespace, name):
-                _raise_where_hopeless(store, kubelet, namespace)
-                await asyncio.sleep(POLL_S)
-    except TimeoutError:
-        status = (store.get("rollouts", namespace, name) or {}).get("status", {})
-        why = status.get("message", "") or status.get("phase", "no status")
-        raise StartUpError(f"Rollout {name} was not healthy within {limit_s:g} s: {why}") from None
+def _local_address(service: Object, exposure: Exposure | None) -> tuple[str, int]:
+    """Where this machine reaches a Service: what is advertised may lead here from elsewhere alone."""
+    host = exposure.local if exposure else service["spec"]["clusterIP"]
+    return host, service["spec"]["ports"][0]["port"]
 
 
-async def _is_healthy(store: Store, namespace: str, name: str) -> bool:
-    rollout = store.get("rollouts", namespace, name) or {}
-    if rollout.get("status", {}).get("phase") != "Healthy":
-        return False
-    return all([await _accepts(service) for service in store.list("services", namespace)[0]])
-
-
-async def _accepts(service: Object) -> bool:
-    try:
-        _, writer = await asyncio.open_connection(*_address(service))
-    except OSError:
-        return False
-    writer.close()
-    return True
-
-
-def _raise_where_hopeless(store: Store, kubelet: Kubelet, namespace: str) -> None:
-    for rollout in store.list("rollouts", namespace)[0]:
-        for condition in rollout.get("status", {}).get("conditions", []):
-            if condition["type"] == "InvalidSpec" and condition["status"] == "True":
-                raise StartUpError(f"Rollout {rollout['metadata']['name']}: {condition['message']}")
-    for pod in store.list("pods", namespace)[0]:
-        name, status = pod["metadata"]["name"], pod.get("status", {})
-        if status.get("reason") in HOPELESS:
-            raise StartUpError(f"pod {name}: {status['message']}")
-        for container in status.get("containerStatuses", []):
-            waiting = container["state"].get("waiting", {})
-            if waiting.get("reason") in HOPELESS:
-                raise StartUpError(_hopeless(name, container, kubelet.log_of(namespace, name) or b""))
-
-
-def _hopeless(pod: str, container: Object, log: bytes) -> str:
-    waiting, ended = container["state"]["waiting"], container["lastState"].get("terminated", {})
-    exit_text = f", exit code {ended['exitCode']} {ended.get('message', '')}".rstrip() if ended else ""
-    lines = log.decode(errors="replace").splitlines()[-LOG_LINES:]
-    return "\n".join([f"pod {pod}: {waiting['reason']}: {waiting['message']}{exit_text}", *lines])
-
-
-def _address(service: Object) -> tuple[str, int]:
-    return service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
+def _told_address(service: Object) -> tuple[str, int]:
+    (ingress,) = service["status"]["loadBalancer"]["ingress"]
+    return ingress.get("ip") or ingress["hostname"], service["spec"]["ports"][0]["port"]
 
 
 def _announcement(store: Store, rollout: Object, kubeconfig: Path) -> Announcement:
     namespace, strategy = rollout["metadata"]["namespace"], rollout["spec"]["strategy"]["blueGreen"]
     urls = {
-        service["metadata"]["name"]: "http://{}:{}".format(*_address(service))
+        service["metadata"]["name"]: "http://{}:{}".format(*_told_address(service))
         for service in store.list("services", namespace)[0]
     }
     return Announcement(
@@ -215,7 +183,7 @@ def _announcement(store: Store, rollout: Object, kubeconfig: Path) -> Announceme
 
 
 def _write_kubeconfig(folder: Path, url: str, rollout: Object) -> Path:
-    """A kubeconfig for this API, readable by its owner alone."""
+    """A kubeconfig for this API, readable by its owner alone. Raises StateError."""
     name = "rehearsal"
     config = {
         "apiVersion": "v1",
@@ -231,7 +199,14 @@ def _write_kubeconfig(folder: Path, url: str, rollout: Object) -> Path:
         "current-context": name,
     }
     path = folder / "kubeconfig"
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.yaml.encode(config))
+    try:
+        path.unlink(missing_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(msgspec.yaml.encode(config))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)  # an empty file is no kubeconfig
+        raise StateError(
+            f"cannot write {path}: {error.strerror}: make room, or choose another folder with --state-dir"
+        ) from None
     return path

@@ -5,6 +5,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import NamedTuple
 
@@ -80,5 +81,6 @@ def _guarded(
         sys.excepthook(*sys.exc_info())
         return 1
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # a full disk: there is nobody left to tell
+                stream.flush()

@@ -12,10 +12,10 @@ from typing import IO
 
 import msgspec
 
-from midstream.rehearsal.plan import RehearsalPlan
+from midstream.rehearsal.plan import RehearsalPlan, start_limit_s
 
 PROJECT = Path(__file__).parents[2]
-START_LIMIT_S = 75.0  # above the rehearsal's own limit, which has the better sentence
+GRACE_S = 15.0  # beyond the rehearsal's own limit, which has the better sentence
 STOP_LIMIT_S = 5.0
 POLL_S = 0.05
 LOG_BYTES = 8192
@@ -98,12 +98,17 @@ class Rehearsal:
         self._child.stop()
 
 
-def start(plan: RehearsalPlan, faults: Sequence[str] = (), state_dir: Path | None = None) -> Rehearsal:
+def start(
+    plan: RehearsalPlan,
+    faults: Sequence[str] = (),
+    state_dir: Path | None = None,
+    pod_command: str | None = None,
+) -> Rehearsal:
     """Start a rehearsal and wait until its Rollout is healthy.
 
     `faults` are names or paths of YAML files; `state_dir` keeps the kubeconfig (else a folder that goes
-    with the rehearsal). Works under gevent: nothing here blocks but patched sleeps. Raises LaunchError;
-    whatever is raised, nothing stays behind.
+    with the rehearsal); `pod_command` runs in the pods instead of the bundled engine. Works under gevent:
+    nothing here blocks but patched sleeps. Raises LaunchError; whatever is raised, nothing stays behind.
     """
     command = [sys.executable, "-P", "-m", "midstream", "rehearsal", "--owner", str(os.getpid())]
     command += flags(plan)
@@ -111,6 +116,9 @@ def start(plan: RehearsalPlan, faults: Sequence[str] = (), state_dir: Path | Non
         command += ["--fault", fault]
     if state_dir is not None:
         command += ["--state-dir", str(state_dir)]
+    if pod_command is not None:
+        command.append(f"--pod-command={pod_command}")
+    limit_s = GRACE_S + start_limit_s(plan, with_pod_command=pod_command is not None)
     readable, writable = os.pipe()
     try:
         child = _spawn(command, writable)
@@ -120,7 +128,7 @@ def start(plan: RehearsalPlan, faults: Sequence[str] = (), state_dir: Path | Non
     finally:
         os.close(writable)
     try:
-        return Rehearsal(child, _announcement(child, readable))
+        return Rehearsal(child, _announcement(child, readable, limit_s))
     except BaseException:
         child.stop()
         raise
@@ -160,10 +168,10 @@ def _spawn(command: Sequence[str], stdout: int) -> Child:
     return Child(process, lifeline, log)
 
 
-def _announcement(child: Child, readable: int) -> Announcement:
+def _announcement(child: Child, readable: int, limit_s: float) -> Announcement:
     """The one line that a healthy rehearsal prints. Raises LaunchError."""
     os.set_blocking(readable, False)
-    deadline = time.monotonic() + START_LIMIT_S
+    deadline = time.monotonic() + limit_s
     line = b""
     while not line.endswith(b"\n"):
         exit_code = child.exit_code  # before the read, so that what it wrote last is read
@@ -176,6 +184,6 @@ def _announcement(child: Child, readable: int) -> Announcement:
                 child.log_tail() or f"the rehearsal ended with exit code {exit_code}", exit_code
             )
         if time.monotonic() > deadline:
-            raise LaunchError(f"the rehearsal did not start within {START_LIMIT_S:g} s\n{child.log_tail()}")
+            raise LaunchError(f"the rehearsal did not start within {limit_s:g} s\n{child.log_tail()}")
         time.sleep(POLL_S)
     return msgspec.json.decode(line, type=Announcement)

@@ -3,7 +3,7 @@
 import itertools
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 PORTS = (8000, 8100, 8200, 8300)  # vLLM's own first; a server on every address may hold it already
 ATTEMPTS = 50
@@ -45,13 +45,14 @@ class Loopback:
         self._lock.close()
 
 
-def take(rng: random.Random | None = None) -> Loopback:
-    """Take a free range. Raises NoLoopbackError with the last reason when there is none."""
+def take(rng: random.Random | None = None, avoid: Collection[int] = ()) -> Loopback:
+    """Take a free range, its port not in `avoid`. Raises NoLoopbackError with the last reason."""
     rng = rng or random.Random()
+    ports = [port for port in PORTS if port not in avoid]
     reason = ""
     for attempt in range(ATTEMPTS):
         prefix = f"127.{rng.randrange(16, 255)}.{rng.randrange(256)}"
-        port = PORTS[attempt * len(PORTS) // ATTEMPTS]
+        port = ports[attempt * len(ports) // ATTEMPTS]
         try:
             lock = _lock(prefix)
         except OSError as error:
@@ -65,7 +66,7 @@ def take(rng: random.Random | None = None) -> Loopback:
             continue
         return Loopback(prefix, port, lock)
     raise NoLoopbackError(
-        f"no free loopback range 127.A.B.0/24 with one of the ports {', '.join(map(str, PORTS))} "
+        f"no free loopback range 127.A.B.0/24 with one of the ports {', '.join(map(str, ports))} "
         f"after {ATTEMPTS} tries, the last: {reason}"
     )
 

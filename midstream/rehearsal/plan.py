@@ -5,6 +5,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+START_LIMIT_S = 60.0  # to healthy, beyond the engine's own load time; 3 s on an idle machine
+POD_COMMAND_LIMIT_S = 600.0  # of programs that are not ours: as long as Argo waits (progressDeadlineSeconds)
+
 
 class RehearsalPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How large a rehearsal is, and how long its pods are given.
@@ -20,3 +23,8 @@ class RehearsalPlan(msgspec.Struct, frozen=True, kw_only=True):
     pre_stop_s: Annotated[int, Meta(ge=0, description="before SIGTERM, within the grace period")] = 2
     grace_s: Annotated[int, Meta(ge=1, description="from a pod's deletion to SIGKILL")] = 30
     shutdown_timeout_s: Annotated[int, Meta(ge=0, description="how long an engine drains after SIGTERM")] = 25
+
+
+def start_limit_s(plan: RehearsalPlan, *, with_pod_command: bool) -> float:
+    """How long the first revision may take to become healthy."""
+    return POD_COMMAND_LIMIT_S if with_pod_command else START_LIMIT_S + plan.load_seconds

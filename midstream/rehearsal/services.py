@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from midstream.rehearsal.container import PROJECT
 from midstream.rehearsal.endpoints import SERVICE_LABEL
+from midstream.rehearsal.exposure import Exposure
 from midstream.rehearsal.loop import keep_reconciling
 from midstream.rehearsal.processes import Reaper
 from midstream.rehearsal.proxy import Address, Route, Routes, encode
@@ -23,7 +24,10 @@ logger = logging.getLogger(__name__)
 
 
 class ServiceController:
-    """Keeps addresses and routes of all Services in the store true; `send` gets each new table."""
+    """Keeps addresses and routes of all Services in the store true; `send` gets each new table.
+
+    Each Service has one of `addresses`, or all are reached as `exposure` says.
+    """
 
     def __init__(
         self,
@@ -32,8 +36,10 @@ class ServiceController:
         addresses: Sequence[str],
         send: Callable[[Routes], None],
         now: Callable[[], datetime] = utc_now,
+        exposure: Exposure | None = None,
     ) -> None:
         self._store = store
+        self._exposure = exposure
         self._addresses = addresses
         self._send = send
         self._now = now
@@ -49,6 +55,8 @@ class ServiceController:
         """One pass; returns when changes that came too soon after the last table are due."""
         self._assign()
         routes = routes_of(self._store.list("services")[0], self._store.list("endpointslices")[0])
+        if self._exposure:
+            routes = listening_on(self._exposure.bind, routes)
         if routes == self._sent:
             return None
         if self._sent_at and self._now() < self._sent_at + SYNC_PERIOD:
@@ -59,6 +67,10 @@ class ServiceController:
 
     def _assign(self) -> None:
         services = self._store.list("services")[0]
+        if self._exposure:
+            for service in services:
+                self._write(service, self._exposure.address, self._exposure.ingress)
+            return
         living = {service["metadata"]["uid"] for service in services}
         self._owners = {uid: address for uid, address in self._owners.items() if uid in living}
         for service in services:
@@ -69,16 +81,16 @@ class ServiceController:
                     logger.error("Service %s: no address is left", service["metadata"]["name"])
                     continue
                 self._owners[uid] = free[0]
-            self._write(service, self._owners[uid])
+            self._write(service, self._owners[uid], {"ip": self._owners[uid]})
 
-    def _write(self, service: Object, address: str) -> None:
+    def _write(self, service: Object, address: str, ingress: Object) -> None:
         """Its clusterIP, which a LoadBalancer's clients reach it by as well: all is on one machine."""
 
         def set_address(obj: Object) -> None:
             obj["spec"].update(clusterIP=address, clusterIPs=[address])
 
         def set_ingress(obj: Object) -> None:
-            obj["status"] = {**obj.get("status", {}), "loadBalancer": {"ingress": [{"ip": address}]}}
+            obj["status"] = {**obj.get("status", {}), "loadBalancer": {"ingress": [ingress]}}
 
         place = service["metadata"]["namespace"], service["metadata"]["name"]
         self._store.edit("services", *place, set_address)
@@ -96,6 +108,11 @@ def routes_of(services: Sequence[Object], slices: Sequence[Object]) -> Routes:
         if service["spec"].get("clusterIP")
         for port in service["spec"].get("ports", ())
     }
+
+
+def listening_on(address: str, routes: Routes) -> Routes:
+    """The same routes on one address; pure."""
+    return {name: route._replace(listen=(address, route.listen[1])) for name, route in routes.items()}
 
 
 def endpoints_of(service: Object, port_name: str, slices: Sequence[Object]) -> tuple[Address, ...]:

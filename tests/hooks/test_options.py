@@ -21,6 +21,8 @@ from hooks.planning import DRAIN_RESERVE_S, PERSON_LIMIT_S, TRIGGER_LIMIT_S
 from midstream import smoke_command
 from midstream.arrivals import OpenLoop
 from midstream.promotion import Promoter
+from midstream.rehearsal import command as rehearsal_command
+from midstream.rehearsal.engine import options as engine_options
 from tests.hooks.command_line import locust_parser, parse
 
 ALL = (*OPTIONS, *LOCUST_OPTIONS)
@@ -181,6 +183,11 @@ BAD = {
         "--set-image CONTAINER=IMAGE",
     ),
     "fault outside the rehearsal": (["--host", "http://a", "--rehearsal-fault", "x"], "rehearsal only"),
+    "pod command outside the rehearsal": (
+        ["--host", "http://a", "--rehearsal-pod-command", "x"],
+        "--rehearsal-pod-command is for the rehearsal only",
+    ),
+    "pod command without an end": (["--rehearsal-pod-command", "a 'b"], "No closing quotation"),
     "verify by this, verify nothing": (
         ["--host", "http://a", "--insecure", "--cacert", "ca.pem"],
         "--insecure and --cacert",
@@ -210,7 +217,12 @@ def test_every_bundled_plan_is_known_here_and_parses():
 
 
 def test_options_of_the_readme_exist():
-    parsers = (locust_parser(), smoke_command._parser())
+    parsers = (
+        locust_parser(),
+        smoke_command._parser(),
+        rehearsal_command._parser(),
+        engine_options._parser(),
+    )
     known = {flag for parser in parsers for action in parser._actions for flag in action.option_strings}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", README))
     assert named
@@ -243,7 +255,8 @@ IN_WORDS = {
     *("trigger", "set_image", "set_model", "set_env", "set_args", "trigger_limit", "drain_limit"),
     *("cacert", "cert", "key", "insecure", "header", "resolve", "api_key_env", "api_key_command"),
     *("https_proxy", "no_proxy"),
-    *("prove", "max_ttft_p95", "max_gap", "max_kept_blackout", "rehearsal_fault"),
+    *("prove", "max_ttft_p95", "max_gap", "max_kept_blackout"),
+    *("rehearsal_fault", "rehearsal_pod_command"),
 }
 
 

@@ -29,3 +29,12 @@ sys.exit(main(["rehearsal", "--help"]))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "midstream rehearsal needs the package uvicorn: pip install -r requirements.txt\n"
+
+
+def test_ctrl_c_before_a_command_has_its_own_way_to_end_is_one_line(monkeypatch, capsys) -> None:
+    def interrupted(_name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("importlib.import_module", interrupted)
+    assert main(["rehearsal"]) == 3
+    assert capsys.readouterr().err == "midstream rehearsal: interrupted\n"

@@ -139,6 +139,29 @@ def test_pods_that_end_at_once_are_told_with_their_last_words(tmp_path, command,
         assert words in str(caught.value)
 
 
+OTHER = (
+    "env WHERE=there python -m midstream.rehearsal.engine --host=$(POD_IP) --port=$(PORT) "
+    "--served-model-name $(REVISION) $(MODEL) another-name"
+)
+
+
+def test_a_pod_command_serves_in_place_of_the_engine() -> None:
+    rehearsal = start(QUICK, pod_command=OTHER)
+    try:
+        (pod,) = objects(rehearsal, "pods")
+        revision = pod["metadata"]["labels"]["rollouts-pod-template-hash"]
+        models = [model["id"] for model in get(rehearsal.announcement.stable_url + "/v1/models")["data"]]
+        assert models == [revision, "rehearsal-model", "another-name"]
+    finally:
+        rehearsal.stop()
+
+
+def test_a_wrong_pod_command_ends_the_start_with_code_2() -> None:
+    with pytest.raises(LaunchError, match="its command cannot be run: no-such-program") as caught:
+        start(QUICK, pod_command="no-such-program")
+    assert caught.value.exit_code == 2
+
+
 # Adopts all orphans: whatever an owner leaves behind becomes visible as a descendant.
 WITNESS = """
 import json, os, signal, subprocess, sys, time

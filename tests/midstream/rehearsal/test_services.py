@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from midstream.rehearsal.exposure import Exposure
 from midstream.rehearsal.proxy import Route, Routes
 from midstream.rehearsal.services import SYNC_PERIOD, ServiceController, endpoints_of
 from midstream.rehearsal.store import Object, Store
@@ -53,10 +54,18 @@ def test_a_new_connection_goes_to(conditions, chosen) -> None:
 
 
 class Controlled:
-    def __init__(self, addresses: tuple[str, ...] = ("127.1.1.2", "127.1.1.3")) -> None:
+    def __init__(
+        self,
+        addresses: tuple[str, ...] = ("127.1.1.2", "127.1.1.3"),
+        exposure: Exposure | None = None,
+    ) -> None:
         self.store, self.sent, self.at = Store(), list[Routes](), NOON
         self.controller = ServiceController(
-            self.store, addresses=addresses, send=self.sent.append, now=lambda: self.at
+            self.store,
+            addresses=addresses,
+            send=self.sent.append,
+            now=lambda: self.at,
+            exposure=exposure,
         )
 
     def spec(self, name: str) -> Object:
@@ -100,3 +109,24 @@ def test_routes_are_sent_when_they_change_and_no_faster_than_kube_proxy() -> Non
     here.at = NOON + SYNC_PERIOD
     assert here.controller.sync() is None
     assert here.sent[1:] == [{"ns/s:http": Route(("127.1.1.2", 80), (("127.1.1.0", 8000),))}]
+
+
+@pytest.mark.parametrize(
+    ("advertise", "told", "cluster_ip"),
+    [
+        pytest.param("192.0.2.9", {"ip": "192.0.2.9"}, "192.0.2.9", id="an address"),
+        pytest.param("host.internal", {"hostname": "host.internal"}, "127.0.0.1", id="a name"),
+    ],
+)
+def test_exposed_services_tell_one_address_and_listen_on_another(advertise, told, cluster_ip) -> None:
+    cluster = Controlled(exposure=Exposure("0.0.0.0", advertise, 9000))
+    for number, name in enumerate(("a", "b")):
+        ports = [{"name": "http", "port": 9000 + number}]
+        cluster.store.create("services", service(name, type="LoadBalancer", ports=ports))
+        cluster.store.create("endpointslices", slice_of(name, READY))
+    cluster.controller.sync()
+    for found in cluster.store.list("services")[0]:
+        assert found["status"]["loadBalancer"]["ingress"] == [told]
+        assert found["spec"]["clusterIP"] == cluster_ip
+    (routes,) = cluster.sent
+    assert [route.listen for route in routes.values()] == [("0.0.0.0", 9000), ("0.0.0.0", 9001)]
