@@ -37,8 +37,9 @@ lint: $(TEST_READY) ## style
 types: $(TEST_READY) ## strict types
 	@$(BIN)/mypy
 
-docs: $(REHEARSE_READY) ## write docs/Endings.md from the code
+docs: $(TEST_READY) ## write docs/Endings.md, docs/Verdict.md from the code
 	@$(BIN)/python -m midstream.reports.endings_page > docs/Endings.md.new && mv docs/Endings.md.new docs/Endings.md
+	@$(BIN)/python -m tests.docs.verdict_page > docs/Verdict.md.new && mv docs/Verdict.md.new docs/Verdict.md
 
 clean: ## remove what the commands made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,6 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from tests.docs.verdict_page import Said, write_lines
+from tests.e2e.fault_table import BY_NAME, EXIT_CODES
 from tests.e2e.locust_run import Ended
 from tests.e2e.scenarios import SCENARIOS
 
@@ -36,8 +38,25 @@ def all_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     )
     root = tmp_path_factory.mktemp("runs")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {name: pool.submit(SCENARIOS[name], root / name) for name in names}
+        runs = {name: pool.submit(SCENARIOS[name], root / name) for name in names}
+        yield runs
         pool.shutdown(cancel_futures=True)
+    if request.config.getoption(EVERY_FAULT, default=False):
+        write_lines(
+            {name: _said(run) for name, run in runs.items() if name in BY_NAME and _is_right(run, name)}
+        )
+
+
+def _said(run: "Future[Ended]") -> Said:
+    verdict = run.result().verdict
+    return Said(verdict["sentence"], [cause["line"] for cause in verdict["causes"]])
+
+
+def _is_right(run: "Future[Ended]", name: str) -> bool:
+    """Whether it came to an end, with the verdict that the table wants: the page shows no other."""
+    if run.cancelled() or not run.done() or run.exception() is not None:
+        return False
+    return run.result().exit_code == EXIT_CODES[BY_NAME[name].verdict]
 
 
 @pytest.fixture
