@@ -29,8 +29,8 @@ what the verdict of a real run said (`make faults` runs them all).
 
 ## Checks
 
-Each example: the answer, what was observed, the limit, why. `skipped` does not change the verdict. Most are of
-a promotion with 80 crossing streams, 8 of them open at SIGTERM.
+Each example: the answer, what was observed, the limit, why. `skipped` does not change the verdict. Most are
+of a promotion with 80 crossing streams, 8 of them open at SIGTERM.
 """
 FAULTS = """
 ## Faults of the rehearsal

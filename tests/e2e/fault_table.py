@@ -12,8 +12,8 @@ class Found(NamedTuple):
     name: str
     verdict: str
     words: str  # within the verdict's sentence
-    causes: frozenset[str] = frozenset()  # all that are told
-    endings: frozenset[str] = frozenset()  # of all streams that were lost or refused
+    causes: frozenset[str] = frozenset()  # all that are told, but for what only pools of connections meet
+    endings: frozenset[str] = frozenset()  # of all main streams that were lost or refused
     faults: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     always: bool = False  # a whole run in every `make test`; the others in `make faults`
