@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,11 +16,18 @@ import uvicorn
 from midstream.rehearsal.api import Api
 from midstream.rehearsal.asgi import Answer, Receive, Scope, Send, send_answer
 from midstream.rehearsal.controller import RolloutController
-from midstream.rehearsal.deeds import PLURALS, deeds_of
+from midstream.rehearsal.deeds import PLURALS, deeds_of, stop_owner, told
 from midstream.rehearsal.edits import edited
 from midstream.rehearsal.endpoints import EndpointController
 from midstream.rehearsal.exposure import Exposure
-from midstream.rehearsal.faults import Fault, ignored_gates, image_environments, manifest_edits, steps_of
+from midstream.rehearsal.faults import (
+    Fault,
+    ignored_gates,
+    image_environments,
+    manifest_edits,
+    networks_of,
+    steps_of,
+)
 from midstream.rehearsal.images import bundled_images, with_env
 from midstream.rehearsal.kubelet import Kubelet
 from midstream.rehearsal.launch import Announcement
@@ -30,9 +38,12 @@ from midstream.rehearsal.processes import Reaper
 from midstream.rehearsal.refusals import UnknownPathError, refusal
 from midstream.rehearsal.services import ProxyProcess, ServiceController
 from midstream.rehearsal.startup import until_healthy
-from midstream.rehearsal.step_runner import StepRunner
+from midstream.rehearsal.step_runner import Deed, StepRunner
+from midstream.rehearsal.steps import ApiAway, ChangeNetwork, RestartController, Step, StopOwner
 from midstream.rehearsal.store import Object, Store
 from midstream.rehearsal.workloads import ReplicaSetController
+
+API_BACKLOG = 128
 
 
 class StateError(Exception):
@@ -47,12 +58,14 @@ async def run(
     *,
     pod_command: Sequence[str] = (),
     exposure: Exposure | None = None,
+    owner_pid: int | None = None,
 ) -> NoReturn:
     """Run a rehearsal for ever; `on_ready` is called once, when the Rollout is healthy and reachable.
 
     `folder` gets the kubeconfig; `pod_command` runs in the pods instead of the bundled engine; without an
-    `exposure` only this machine reaches it. Raises NoLoopbackError, EditError, StateError, StartUpError,
-    ProxyEndedError, StepError, and whatever a part of it fails with.
+    `exposure` only this machine reaches it; `owner_pid` is the process that a fault may starve. Raises
+    NoLoopbackError, EditError, StateError, StartUpError, ProxyEndedError, StepError, and whatever a part
+    of it fails with.
     """
     loopback = take(avoid=exposure.ports if exposure else ())
     service_ports = (exposure.port, exposure.preview_port) if exposure else None
@@ -67,15 +80,30 @@ async def run(
     )
     proxy = ProxyProcess(reaper)
     api = ApiServer(Api(store, log_of=kubelet.log_of), loopback, exposure)
+    rollouts = RolloutController(store, ignore=ignored_gates(faults))
+    services = ServiceController(
+        store,
+        addresses=loopback.services,
+        send=proxy.send,
+        networks=networks_of(faults),
+        exposure=exposure,
+    )
+    deeds: dict[type[Step], Deed] = {
+        **deeds_of(store, kubelet),
+        ApiAway: told(lambda step: api.go_away(step.for_s)),
+        RestartController: told(lambda step: rollouts.restart(step.away_s)),
+        ChangeNetwork: told(lambda step: services.change(step.network)),
+        StopOwner: partial(stop_owner, owner_pid),
+    }
     parts = (
         api.run(),
         kubelet.run(),
-        RolloutController(store, ignore=ignored_gates(faults)).run(),
+        rollouts.run(),
         ReplicaSetController(store).run(),
         EndpointController(store).run(),
-        ServiceController(store, addresses=loopback.services, send=proxy.send, exposure=exposure).run(),
+        services.run(),
         proxy.run(),
-        StepRunner(store, steps_of(faults), deeds_of(store, kubelet)).run(),
+        StepRunner(store, steps_of(faults), deeds).run(),
     )
     with _first_of_a_group():
         async with asyncio.TaskGroup() as group:
@@ -118,13 +146,30 @@ class ApiServer:
         self._api = api
         self._secret = f"/{secrets.token_urlsafe(16)}"
         listen = (exposure.bind, exposure.api_port) if exposure else (loopback.api, 0)
-        self._socket = socket.create_server(listen, backlog=128)
+        self._socket = socket.create_server(listen, backlog=API_BACKLOG)
         host = exposure.advertise if exposure else loopback.api
         self.url = f"http://{host}:{self._socket.getsockname()[1]}{self._secret}"
+        self._server: _Server | None = None
+        self._away_s = 0.0
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        config = uvicorn.Config(
+        address = self._socket.getsockname()
+        while True:
+            with self._socket:
+                self._server = _Server(self._config())
+                await self._server.serve(sockets=[self._socket])
+            await asyncio.sleep(self._away_s)
+            self._socket = socket.create_server(address, backlog=API_BACKLOG)
+
+    def go_away(self, for_s: float) -> None:
+        """Cut every connection and refuse new ones for so long."""
+        if self._server is not None:
+            self._away_s = for_s
+            self._server.leave()
+
+    def _config(self) -> uvicorn.Config:
+        return uvicorn.Config(
             self._serve,
             interface="asgi3",
             loop="asyncio",
@@ -136,7 +181,6 @@ class ApiServer:
             proxy_headers=False,
             timeout_keep_alive=600,  # clients pool connections: a close would meet their next request
         )
-        await _Server(config).serve(sockets=[self._socket])
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -152,6 +196,14 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def leave(self) -> None:
+        """End at once, with every connection."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        self.should_exit = True
 
 
 def _local_address(service: Object, exposure: Exposure | None) -> tuple[str, int]:

@@ -105,7 +105,7 @@ def main(argv: Sequence[str]) -> int:
         stood.note()  # first: whoever reads the announcement may end it at once
         _announce(announcement, for_people=owner is None)
 
-    code = guard(lambda: _run(wanted, folder, announce), owner, clean)
+    code = guard(lambda: _run(wanted, folder, announce, given.owner), owner, clean)
     if code == EXIT_ENDED and owner is None:
         how = "ended" if stood else "ended before it was healthy"
         print(f"{parser.prog}: {how}; nothing of it is left", file=sys.stderr)
@@ -113,7 +113,9 @@ def main(argv: Sequence[str]) -> int:
     return code
 
 
-def _run(wanted: Wanted, folder: Path, announce: Callable[[Announcement], None]) -> int:
+def _run(
+    wanted: Wanted, folder: Path, announce: Callable[[Announcement], None], owner_pid: int | None
+) -> int:
     """The code of what went wrong; it never ends otherwise."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     try:
@@ -125,6 +127,7 @@ def _run(wanted: Wanted, folder: Path, announce: Callable[[Announcement], None])
                 announce,
                 pod_command=wanted.pod_command,
                 exposure=wanted.exposure,
+                owner_pid=owner_pid,
             )
         )
     except WRONG as error:

@@ -1,5 +1,6 @@
 """Carries Argo's blue/green passes out on the store."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -31,10 +32,29 @@ class RolloutController:
         self._store = store
         self._now = now
         self._ignore = ignore
+        self._leaves = asyncio.Event()
+        self._away_s = 0.0
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
-        await keep_reconciling(self._store, ("rollouts", "replicasets", "services"), self.sync, self._now)
+        watched = ("rollouts", "replicasets", "services")
+        while True:
+            working = asyncio.create_task(keep_reconciling(self._store, watched, self.sync, self._now))
+            leaving = asyncio.create_task(self._leaves.wait())
+            try:
+                await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+                if working.done():
+                    working.result()  # it ends by what it fails with
+            finally:
+                working.cancel()
+                leaving.cancel()
+            self._leaves.clear()
+            await asyncio.sleep(self._away_s)
+
+    def restart(self, away_s: float) -> None:
+        """Do nothing for a while, then begin anew with what the store holds."""
+        self._away_s = away_s
+        self._leaves.set()
 
     def sync(self) -> datetime | None:
         """One pass for each Rollout; returns when time alone makes the next one due."""

@@ -1,15 +1,21 @@
 """What each kind of step does, at the one part of the cluster where it happens in real life."""
 
-from collections.abc import Mapping
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from midstream.rehearsal.draft import hash_of
 from midstream.rehearsal.kubelet import Kubelet
 from midstream.rehearsal.patches import PatchError, json_patched, merged
 from midstream.rehearsal.step_runner import Deed, StepError
-from midstream.rehearsal.steps import PatchObject, SignalPods, Step
+from midstream.rehearsal.steps import ExpireWatches, PatchObject, SignalPods, Step, StopOwner
 from midstream.rehearsal.store import KINDS, Object, Store
 
+logger = logging.getLogger(__name__)
 PLURALS = {kind.kind: kind.plural for kind in KINDS.values()}
 
 
@@ -18,7 +24,17 @@ def deeds_of(store: Store, kubelet: Kubelet) -> Mapping[type[Step], Deed]:
     return {
         SignalPods: partial(signal_pods, store, kubelet),
         PatchObject: partial(patch_object, store),
+        ExpireWatches: partial(expire_watches, store),
     }
+
+
+def told(say: Callable[[Any], None]) -> Deed:
+    """The deed of a part that only has to be told."""
+
+    async def deed(step: Step) -> None:
+        say(step)
+
+    return deed
 
 
 async def signal_pods(store: Store, kubelet: Kubelet, step: SignalPods) -> None:
@@ -50,3 +66,24 @@ async def patch_object(store: Store, step: PatchObject) -> None:
             store.edit(PLURALS[kind], obj["metadata"]["namespace"], name, change, of_status)
     except PatchError as error:
         raise StepError(f"patch {step.object}: {error}") from None
+
+
+async def expire_watches(store: Store, step: ExpireWatches) -> None:
+    """Let the store forget, again and again."""
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + step.for_s
+    while loop.time() < end_s:
+        store.forget()
+        await asyncio.sleep(step.every_s)
+
+
+async def stop_owner(pid: int | None, step: StopOwner) -> None:
+    """Stop the owner for a while; whatever ends this process lets it go on."""
+    if pid is None:
+        logger.warning("this rehearsal has no owner that could be stopped")
+        return
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(step.for_s)
+    finally:
+        os.kill(pid, signal.SIGCONT)

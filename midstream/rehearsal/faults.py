@@ -8,6 +8,7 @@ import yaml
 
 from midstream.rehearsal.bluegreen import GATES
 from midstream.rehearsal.edits import Edit
+from midstream.rehearsal.network import Network
 from midstream.rehearsal.steps import AnyStep
 
 FAULTS = Path(__file__).with_name("faults")
@@ -32,12 +33,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     manifest: tuple[Edit, ...] = ()  # edits of the manifests before they are applied
     images: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)  # image -> more environment
     controller: ControllerFault = ControllerFault()
+    network: tuple[Network, ...] = ()  # how the data plane treats Services, from the start
     steps: tuple[AnyStep, ...] = ()  # what happens at its moments
 
 
 def bundled_faults() -> dict[str, Fault]:
     """The faults that come with the rehearsal, by name."""
-    found = (read_fault(path) for path in sorted(FAULTS.glob(f"*{SUFFIX}")))
+    found = (read_fault(path) for path in sorted(FAULTS.glob(f"*{SUFFIX}"), key=lambda path: path.stem))
     return {fault.name: fault for fault in found}
 
 
@@ -88,3 +90,8 @@ def ignored_gates(faults: Iterable[Fault]) -> frozenset[str]:
 def steps_of(faults: Iterable[Fault]) -> tuple[AnyStep, ...]:
     """What happens in the course of the rehearsal."""
     return tuple(step for fault in faults for step in fault.steps)
+
+
+def networks_of(faults: Iterable[Fault]) -> tuple[Network, ...]:
+    """What is wrong with the data plane from the start."""
+    return tuple(network for fault in faults for network in fault.network)

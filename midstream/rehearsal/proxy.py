@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias, cast
 
@@ -23,11 +24,19 @@ BACKLOG = 1024
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: close() sends RST (socket(7))
 
 
+class Cut(NamedTuple):
+    """Which connections a data plane does not leave alone."""
+
+    moved: bool = False  # those to an endpoint that is none any more are reset
+    max_age_s: float | None = None  # those opened from now on are closed at this age
+
+
 class Route(NamedTuple):
     """Where a Service listens, and the pods that a new connection may go to."""
 
     listen: Address
     endpoints: tuple[Address, ...]
+    cut: Cut = Cut()
 
 
 Routes: TypeAlias = dict[str, Route]  # by "NAMESPACE/NAME:PORT"
@@ -41,8 +50,8 @@ def encode(routes: Routes) -> bytes:
 def decode(line: bytes) -> Routes:
     """The table of a line that `encode` made."""
     return {
-        name: Route((host, port), tuple((ip, number) for ip, number in endpoints))
-        for name, ((host, port), endpoints) in json.loads(line).items()
+        name: Route((host, port), tuple((ip, number) for ip, number in endpoints), Cut(*cut))
+        for name, ((host, port), endpoints, cut) in json.loads(line).items()
     }
 
 
@@ -57,6 +66,7 @@ class Half(asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         self.other: Half | None = None
+        self.on_lost: Callable[[], object] = lambda: None
         self.transport: asyncio.Transport | None = None
         self._finished = False
 
@@ -91,6 +101,7 @@ class Half(asyncio.BufferedProtocol):
         self.transport = None
         if exc is not None and self.other:
             self.other.reset()
+        self.on_lost()
 
     def pause_writing(self) -> None:
         """This side's receiver is slow: read no more from the other."""
@@ -122,10 +133,17 @@ class Listener:
         self._route = route._replace(endpoints=())
         self._server: asyncio.Server | None = None
         self._dials: set[asyncio.Task[None]] = set()
+        self._relays: dict[Half, Address] = {}  # by the client's half
 
     async def follow(self, route: Route) -> None:
-        """Use other endpoints for new connections; those that are established stay where they are."""
+        """Use other endpoints for new connections; those that are established stay where they are.
+
+        Only a route that cuts those that moved resets them.
+        """
         self._route = route
+        if route.cut.moved:
+            for client in [half for half, to in self._relays.items() if to not in route.endpoints]:
+                _reset(client)
         if route.endpoints and self._server is None:
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(self._accept, *route.listen, backlog=BACKLOG)
@@ -155,11 +173,40 @@ class Listener:
             client.reset()
             return
         client.other, server.other = server, client
+        self._keep(client, endpoint)
         for half, other in ((client, server), (server, client)):
             if half.transport:
                 half.transport.resume_reading()
             else:  # it was reset meanwhile
                 other.reset()
+
+    def _keep(self, client: Half, endpoint: Address) -> None:
+        """Know a relay for as long as its client's half lives."""
+        if client.transport is None:
+            return
+        self._relays[client] = endpoint
+        age_s = self._route.cut.max_age_s
+        timer = None if age_s is None else asyncio.get_running_loop().call_later(age_s, _close, client)
+
+        def forget() -> None:
+            del self._relays[client]
+            if timer is not None:
+                timer.cancel()
+
+        client.on_lost = forget
+
+
+def _reset(client: Half) -> None:
+    for half in (client, client.other):
+        if half:
+            half.reset()
+
+
+def _close(client: Half) -> None:
+    """End both halves as a proxy's timeout does: a FIN after what was relayed."""
+    for half in (client, client.other):
+        if half:
+            half.close()
 
 
 class Proxy:

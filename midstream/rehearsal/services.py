@@ -4,13 +4,14 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from midstream.rehearsal.container import PROJECT
 from midstream.rehearsal.endpoints import SERVICE_LABEL
 from midstream.rehearsal.exposure import Exposure
 from midstream.rehearsal.loop import keep_reconciling
+from midstream.rehearsal.network import Lag, Network, cut_routes, late_by
 from midstream.rehearsal.processes import Reaper
 from midstream.rehearsal.proxy import Address, Route, Routes, encode
 from midstream.rehearsal.store import Object, Store
@@ -35,6 +36,7 @@ class ServiceController:
         *,
         addresses: Sequence[str],
         send: Callable[[Routes], None],
+        networks: Iterable[Network] = (),
         now: Callable[[], datetime] = utc_now,
         exposure: Exposure | None = None,
     ) -> None:
@@ -42,6 +44,8 @@ class ServiceController:
         self._exposure = exposure
         self._addresses = addresses
         self._send = send
+        self._networks = list(networks)
+        self._lag = Lag()
         self._now = now
         self._owners: dict[str, str] = {}  # Service uid -> address
         self._sent: Routes = {}
@@ -51,19 +55,27 @@ class ServiceController:
         """Reconcile until cancelled."""
         await keep_reconciling(self._store, ("services", "endpointslices"), self.sync, self._now)
 
+    def change(self, network: Network) -> None:
+        """Let the data plane behave so from now on."""
+        self._networks.append(network)
+        self._sent = cut_routes(self._sent, self._networks)
+        self._send(self._sent)
+
     def sync(self) -> datetime | None:
-        """One pass; returns when changes that came too soon after the last table are due."""
+        """One pass; returns when changes that came too soon after the last table, or are late, are due."""
         self._assign()
-        routes = routes_of(self._store.list("services")[0], self._store.list("endpointslices")[0])
+        known = routes_of(self._store.list("services")[0], self._store.list("endpointslices")[0])
+        routes = self._lag.seen(known, late_by(self._networks, known), self._now())
+        routes = cut_routes(routes, self._networks)
         if self._exposure:
             routes = listening_on(self._exposure.bind, routes)
         if routes == self._sent:
-            return None
+            return self._lag.due()
         if self._sent_at and self._now() < self._sent_at + SYNC_PERIOD:
             return self._sent_at + SYNC_PERIOD
         self._send(routes)
         self._sent, self._sent_at = routes, self._now()
-        return None
+        return self._lag.due()
 
     def _assign(self) -> None:
         services = self._store.list("services")[0]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
+from midstream.rehearsal.network import Network, Seconds
 
 
 class Moment(StrEnum):
@@ -60,4 +60,40 @@ class PatchObject(Step, frozen=True, tag="patch"):
     subresource: Literal["", "status"] = ""
 
 
-AnyStep: TypeAlias = SignalPods | PatchObject
+class ChangeNetwork(Step, frozen=True, tag="network"):
+    """The data plane begins to behave so."""
+
+    network: Network
+
+
+class ApiAway(Step, frozen=True, tag="api_away"):
+    """Clients cannot reach the API server: watches are cut, new connections refused.
+
+    The controllers and the kubelet go on, as when a load balancer or a route to the server fails.
+    """
+
+    for_s: Seconds
+
+
+class ExpireWatches(Step, frozen=True, tag="expire_watches"):
+    """The API server forgets all versions again and again: each watch gets 410 and has to list anew."""
+
+    every_s: Annotated[float, Meta(gt=0)]
+    for_s: Seconds
+
+
+class RestartController(Step, frozen=True, tag="restart_controller"):
+    """The Rollout's controller is gone for a while, then another takes over from what the API holds."""
+
+    away_s: Seconds
+
+
+class StopOwner(Step, frozen=True, tag="stop_owner"):
+    """The process that owns the rehearsal, with its load, gets no CPU for a while (SIGSTOP, SIGCONT)."""
+
+    for_s: Annotated[float, Meta(ge=0, le=60)]
+
+
+AnyStep: TypeAlias = (
+    SignalPods | PatchObject | ChangeNetwork | ApiAway | ExpireWatches | RestartController | StopOwner
+)

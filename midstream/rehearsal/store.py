@@ -112,6 +112,9 @@ class InvalidError(StoreError):
     reason = "Invalid"
 
 
+FORGOTTEN = "FORGOTTEN"  # the type of the event that tells of it, and the kind to subscribe to for it
+
+
 class Event(NamedTuple):
     """One change, numbered by the resourceVersion it made."""
 
@@ -263,6 +266,18 @@ class Store:
                     queue.put_nowait(event)
         self._queues[queue] = wanted
         return queue
+
+    def forget(self) -> None:
+        """Forget every event until now, as a cluster does whose other objects change a lot.
+
+        Whoever subscribed to FORGOTTEN gets an event of that type.
+        """
+        self._version += 1
+        self._forgotten = self._version
+        self._events.clear()
+        for queue, wanted in self._queues.items():
+            if FORGOTTEN in wanted:
+                queue.put_nowait(Event(FORGOTTEN, FORGOTTEN, {}, self._version))
 
     def unsubscribe(self, queue: asyncio.Queue[Event]) -> None:
         """No more events for this queue."""

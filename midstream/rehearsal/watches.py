@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import NamedTuple
 
-from midstream.rehearsal.store import Event, Kind, Object, Store
+from midstream.rehearsal.store import FORGOTTEN, Event, ExpiredError, Kind, Object, Store
 from midstream.rehearsal.tables import table
 from midstream.rehearsal.timestamps import utc_now
 
@@ -27,9 +27,9 @@ class Watched(NamedTuple):
 async def watch(store: Store, watched: Watched) -> AsyncGenerator[Object, None]:
     """Watch events until the timeout, the last one a bookmark if these were asked for.
 
-    Raises ExpiredError before the first event when `since` is no longer known.
+    Raises ExpiredError before the first event when `since` is no longer known, or when the store forgets.
     """
-    queue = store.subscribe((watched.kind.plural,), watched.since)
+    queue = store.subscribe((watched.kind.plural, FORGOTTEN), watched.since)
     seen = store.version if watched.since is None else watched.since
     try:
         if watched.since is None:
@@ -47,6 +47,8 @@ async def watch(store: Store, watched: Watched) -> AsyncGenerator[Object, None]:
                 if watched.bookmarks:
                     yield _bookmark(watched.kind, seen)
                 continue
+            if event.type == FORGOTTEN:
+                raise ExpiredError(f"too old resource version: {seen} ({event.resource_version})")
             seen = event.resource_version
             if shown := _shown(event, watched.selects):
                 yield shown

@@ -409,6 +409,14 @@ def test_watch_from_a_forgotten_version_is_told_by_the_http_status():
     assert (status, said["reason"]) == (410, "Expired")
 
 
+def test_open_watch_ends_with_410_when_the_store_forgets(world):
+    lines = world.lines(f"{PODS}?watch=1&timeoutSeconds=60")
+    assert next(lines)["type"] == "ADDED"
+    world.api.call(world.cluster.store.forget)
+    *_, last = lines
+    assert (last["type"], last["object"]["code"]) == ("ERROR", 410)
+
+
 def test_closed_watch_leaves_no_subscription(world):
     before = len(world.cluster.store._queues)
     stream = world.lines(f"{PODS}?watch=1&timeoutSeconds=60")

@@ -167,3 +167,29 @@ async def _become_ready(store: Store, pods: asyncio.Queue[Event]) -> None:
             name = event.object["metadata"]["name"]
             store.edit("pods", NS, name, lambda obj: obj.update(status=ready), status=True)
             started += 1
+
+
+async def test_a_controller_that_restarts_goes_on_with_what_it_finds():
+    cluster = Cluster().paused()
+    working = asyncio.create_task(cluster.rollouts.run())
+    try:
+        await asyncio.sleep(0)
+        cluster.rollouts.restart(0.2)
+        await asyncio.sleep(0.05)
+        cluster.store.edit("rollouts", NS, "vllm", lambda obj: obj["status"].pop("pauseConditions"), True)
+        await asyncio.sleep(0.05)
+        assert cluster.selected() == cluster.hash_of("engine:1")
+        services = cluster.store.subscribe(["services"])
+        async with asyncio.timeout(10):
+            while cluster.selected() != cluster.hash_of("engine:2"):
+                await services.get()
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_what_a_controller_fails_with_is_not_hidden(monkeypatch):
+    cluster = Cluster()
+    monkeypatch.setattr(cluster.rollouts, "sync", lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        await cluster.rollouts.run()

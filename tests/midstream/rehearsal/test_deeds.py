@@ -1,13 +1,19 @@
 """What a step does to the cluster: signals to the pods it means, patches as a client's."""
 
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psutil
 import pytest
 
-from midstream.rehearsal.deeds import deeds_of, patch_object
+from midstream.rehearsal.deeds import deeds_of, expire_watches, patch_object, stop_owner
 from midstream.rehearsal.images import Image
 from midstream.rehearsal.kubelet import Kubelet
 from midstream.rehearsal.step_runner import StepError
-from midstream.rehearsal.steps import Moment, PatchObject, SignalPods
-from midstream.rehearsal.store import Store
+from midstream.rehearsal.steps import ExpireWatches, Moment, PatchObject, SignalPods, StopOwner
+from midstream.rehearsal.store import FORGOTTEN, Store
 from tests.midstream.rehearsal.cluster import NS, Cluster
 
 
@@ -85,3 +91,43 @@ async def test_pods_are_signalled_by_their_revision_up_to_a_number(pods, image, 
 def test_what_is_no_signal_is_refused() -> None:
     with pytest.raises(ValueError, match="no signal NAP"):
         SignalPods(at=Moment.PAUSED, pods="old", number="NAP")
+
+
+async def test_watches_expire_again_and_again_for_their_time() -> None:
+    cluster = Cluster()
+    queue = cluster.store.subscribe((FORGOTTEN,))
+    await expire_watches(cluster.store, ExpireWatches(at=Moment.PAUSED, every_s=0.01, for_s=0.1))
+    assert 2 <= queue.qsize() <= 10
+
+
+@pytest.fixture
+def owner() -> Iterator[int]:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        yield process.pid
+        process.kill()
+
+
+async def until_stopped(pid: int, *, stopped: bool = True) -> None:
+    async with asyncio.timeout(10):
+        while (psutil.Process(pid).status() == psutil.STATUS_STOPPED) is not stopped:
+            await asyncio.sleep(0.01)
+
+
+async def test_the_owner_is_stopped_for_a_while_and_goes_on(owner) -> None:
+    stopping = asyncio.create_task(stop_owner(owner, StopOwner(at=Moment.PAUSED, for_s=0.3)))
+    await until_stopped(owner)
+    assert not stopping.done()
+    await stopping
+    await until_stopped(owner, stopped=False)
+
+
+async def test_an_end_of_the_rehearsal_lets_its_owner_go_on(owner) -> None:
+    stopping = asyncio.create_task(stop_owner(owner, StopOwner(at=Moment.PAUSED, for_s=60)))
+    await until_stopped(owner)
+    stopping.cancel()
+    await until_stopped(owner, stopped=False)
+
+
+async def test_without_an_owner_nothing_is_stopped(caplog) -> None:
+    await stop_owner(None, StopOwner(at=Moment.PAUSED, for_s=60))
+    assert "no owner" in caplog.text

@@ -13,13 +13,17 @@ from midstream.rehearsal.faults import (
     ignored_gates,
     image_environments,
     manifest_edits,
+    networks_of,
     steps_of,
 )
 from midstream.rehearsal.images import bundled_images
 from midstream.rehearsal.manifest import manifests
+from midstream.rehearsal.network import Network
 from midstream.rehearsal.plan import RehearsalPlan
+from midstream.rehearsal.steps import ChangeNetwork, PatchObject, SignalPods
 
 ENGINE_ARGS = "MIDSTREAM_ENGINE_ARGS"
+STABLE = "vllm-stable"
 DRAINS = "--shutdown-timeout=25"
 
 
@@ -31,13 +35,27 @@ def what(name: str) -> dict[str, object]:
     return {
         "drains": DRAINS in spec["containers"][0]["args"],
         "grace": spec["terminationGracePeriodSeconds"],
+        "preStop": "lifecycle" in spec["containers"][0],
+        "delay": rollout["spec"]["strategy"]["blueGreen"]["scaleDownDelaySeconds"],
+        "progress": rollout["spec"].get("progressDeadlineSeconds"),
         "images": image_environments([fault]),
         "ignored": set(ignored_gates([fault])),
+        "network": networks_of([fault]),
         "steps": [(step.at.value, type(step)) for step in steps_of([fault])],
     }
 
 
-WHOLE = {"drains": True, "grace": 30, "images": {}, "ignored": set(), "steps": []}
+WHOLE: dict[str, object] = {
+    "drains": True,
+    "grace": 30,
+    "preStop": True,
+    "delay": 5,
+    "progress": None,
+    "images": {},
+    "ignored": set(),
+    "network": (),
+    "steps": [],
+}
 
 
 @pytest.mark.parametrize(
@@ -51,6 +69,13 @@ WHOLE = {"drains": True, "grace": 30, "images": {}, "ignored": set(), "steps": [
         ),
         ("bad-preview", {"images": {"midstream/engine:v2": {ENGINE_ARGS: "--garbage"}}}),
         ("promote-ignored", {"ignored": {"promotion"}}),
+        ("never-scaled-down", {"delay": 0}),
+        ("slow-propagation", {"network": (Network(service=STABLE, late_s=6),)}),
+        ("cut-at-switch", {"network": (Network(service=STABLE, cut_at_switch=True),)}),
+        ("proxy-timeout", {"steps": [("cutover", ChangeNetwork)]}),
+        ("crash-mid-stream", {"steps": [("cutover", SignalPods)]}),
+        ("switched-back", {"steps": [("cutover", PatchObject)]}),
+        ("second-cutover", {"steps": [("cutover", PatchObject), ("paused", PatchObject)]}),
     ],
 )
 def test_a_bundled_fault_breaks_one_thing(name, changed) -> None:

@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from midstream.rehearsal import loopback
-from midstream.rehearsal.proxy import RESET_ON_CLOSE, Address, Route, Routes, decode, encode
+from midstream.rehearsal.proxy import RESET_ON_CLOSE, Address, Cut, Route, Routes, decode, encode
 
 DEADLINE_S = 10
 SERVICE = "ns/vllm:http"
+UNCUT = Cut()
 
 
 def test_a_table_survives_its_line() -> None:
     routes: Routes = {
-        SERVICE: Route(("127.1.2.3", 80), (("127.1.2.9", 8000),)),
+        SERVICE: Route(("127.1.2.3", 80), (("127.1.2.9", 8000),), Cut(moved=True, max_age_s=8)),
         "ns/b:": Route(("::1", 1), ()),
     }
     assert decode(encode(routes)) == routes
@@ -35,8 +36,8 @@ class Service:
         )
         self.address = (range_.services[0], range_.port)
 
-    def leads_to(self, *backends: "Backend") -> None:
-        route = Route(self.address, tuple(backend.address for backend in backends))
+    def leads_to(self, *backends: "Backend", cut: Cut = UNCUT) -> None:
+        route = Route(self.address, tuple(backend.address for backend in backends), cut)
         assert self.process.stdin
         self.process.stdin.write(encode({SERVICE: route}))
         until(lambda: self.accepts() is bool(backends))
@@ -188,6 +189,35 @@ def test_established_connections_stay_on_their_pod_and_new_ones_go_to_the_new_on
         connection.close()
 
 
+def test_connections_that_moved_are_reset_where_the_data_plane_cuts_them(service, backends) -> None:
+    old, new = backends
+    service.leads_to(old, new)
+    on_old, old_end = old.pair(service)
+    on_new, new_end = new.pair(service)
+    service.leads_to(new, cut=Cut(moved=True))
+    assert [read_to_end(end) for end in (on_old, old_end)] == [(b"", "RST")] * 2
+    new_end.sendall(b"still here")
+    assert on_new.recv(100) == b"still here"
+    for connection in (on_old, old_end, on_new, new_end):
+        connection.close()
+
+
+def test_a_connection_is_closed_at_its_age_and_one_from_before_lives(service, backends) -> None:
+    service.leads_to(backends[0])
+    before, before_end = backends[0].pair(service)
+    service.leads_to(backends[0], cut=Cut(max_age_s=0.4))
+    begun = time.monotonic()
+    client, server = backends[0].pair(service)
+    server.sendall(b"relayed until then")
+    assert read_to_end(client) == (b"relayed until then", "FIN")
+    assert time.monotonic() - begun >= 0.3
+    assert read_to_end(server) == (b"", "FIN")
+    before_end.sendall(b"still here")
+    assert before.recv(100) == b"still here"
+    for connection in (before, before_end, client, server):
+        connection.close()
+
+
 def test_without_endpoints_connections_are_refused_and_established_ones_live(service, backends) -> None:
     service.leads_to(backends[0])
     client, server = backends[0].pair(service)
@@ -209,15 +239,15 @@ def test_a_pod_that_refuses_resets_the_client(service, backends, range_) -> None
     service.process.stdin.write(encode({SERVICE: Route(service.address, (gone.address,))}))
 
     def is_reset() -> bool:
-        with service.connect() as client:
-            client.settimeout(0.5)
-            try:
+        try:
+            with service.connect() as client:  # the RST may come before connect returns
+                client.settimeout(0.5)
                 client.recv(1)
-            except ConnectionResetError:
-                return True
-            except TimeoutError:  # by the table before, to the pod that lives
-                return False
+        except ConnectionResetError:
+            return True
+        except TimeoutError:  # by the table before, to the pod that lives
             return False
+        return False
 
     until(is_reset)
 

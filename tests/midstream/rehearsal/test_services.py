@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from midstream.rehearsal.exposure import Exposure
-from midstream.rehearsal.proxy import Route, Routes
+from midstream.rehearsal.network import Network
+from midstream.rehearsal.proxy import Cut, Route, Routes
 from midstream.rehearsal.services import SYNC_PERIOD, ServiceController, endpoints_of
 from midstream.rehearsal.store import Object, Store
 
@@ -58,6 +59,7 @@ class Controlled:
         self,
         addresses: tuple[str, ...] = ("127.1.1.2", "127.1.1.3"),
         exposure: Exposure | None = None,
+        networks: tuple[Network, ...] = (),
     ) -> None:
         self.store, self.sent, self.at = Store(), list[Routes](), NOON
         self.controller = ServiceController(
@@ -66,6 +68,7 @@ class Controlled:
             send=self.sent.append,
             now=lambda: self.at,
             exposure=exposure,
+            networks=networks,
         )
 
     def spec(self, name: str) -> Object:
@@ -130,3 +133,30 @@ def test_exposed_services_tell_one_address_and_listen_on_another(advertise, told
         assert found["spec"]["clusterIP"] == cluster_ip
     (routes,) = cluster.sent
     assert [route.listen for route in routes.values()] == [("0.0.0.0", 9000), ("0.0.0.0", 9001)]
+
+
+def test_a_late_data_plane_gets_its_table_when_it_is_due() -> None:
+    here = Controlled(networks=(Network(service="s", late_s=5),))
+    here.store.create("services", service())
+    here.store.create("endpointslices", slice_of("s", READY))
+    assert here.controller.sync() is None
+    ready = here.sent[-1]["ns/s:http"].endpoints
+    here.at = NOON + timedelta(seconds=10)
+    found = here.store.list("endpointslices")[0][0]
+    here.store.replace("endpointslices", {**found, "endpoints": []})
+    due = NOON + timedelta(seconds=15)
+    assert here.controller.sync() == due
+    assert [table["ns/s:http"].endpoints for table in here.sent] == [ready]
+    here.at = due
+    assert here.controller.sync() is None
+    assert here.sent[-1]["ns/s:http"].endpoints == ()
+
+
+def test_a_data_plane_that_changes_is_told_at_once() -> None:
+    here = Controlled()
+    here.store.create("services", service())
+    here.controller.sync()
+    here.controller.change(Network(service="s", max_age_s=8))
+    assert [table["ns/s:http"].cut for table in here.sent] == [Cut(), Cut(max_age_s=8)]
+    here.controller.sync()
+    assert len(here.sent) == 2

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from midstream.rehearsal.store import (
+    FORGOTTEN,
     AlreadyExistsError,
     ConflictError,
     Event,
@@ -231,6 +232,21 @@ def test_version_beyond_the_history_is_expired():
     with pytest.raises(ExpiredError):
         store.subscribe(["pods"], since=start)
     assert drained(store.subscribe(["pods"], since=start + 1)) == [("ADDED", "b"), ("ADDED", "c")]
+
+
+def test_what_is_forgotten_is_expired_even_at_the_newest_version():
+    store = new_store()
+    store.create("pods", named("a"))
+    seen = store.version
+    watching, heeding = store.subscribe(["pods"]), store.subscribe(["pods", FORGOTTEN])
+    store.forget()
+    with pytest.raises(ExpiredError):
+        store.subscribe(["pods"], since=seen)
+    assert store.version > seen
+    assert [event.type for event in (heeding.get_nowait(),)] == [FORGOTTEN]
+    assert watching.empty()
+    store.create("pods", named("b"))
+    assert drained(store.subscribe(["pods"], since=seen + 1)) == [("ADDED", "b")]
 
 
 def test_version_of_another_cluster_is_expired():
