@@ -244,6 +244,7 @@ _FIGURE_ROWS: tuple[tuple[str, str], ...] = (
     ("5xx rate", "rate_5xx"),
     ("TTFT p50", "ttft_p50_s"),
     ("TTFT p95", "ttft_p95_s"),
+    ("TTFT since due p95", "ttft_due_p95_s"),
     ("ITL p50", "itl_p50_s"),
     ("ITL p99", "itl_p99_s"),
     ("TPOT p50", "tpot_p50_s"),
@@ -303,6 +304,8 @@ def _figure_table(columns: Sequence[tuple[str, Figures]], run: Run) -> Table:
     table = _grid(("", False), *((name, True) for name, _ in columns))
     every = [figures for _, figures in columns]
     for title, field in _FIGURE_ROWS:
+        if field == "ttft_due_p95_s" and run.open_loop is None:
+            continue
         _add(table, title, *(_figure(field, getattr(figures, field)) for figures in every))
     _add(table, "longest gap", *(_longest(figures, run) for figures in every))
     _add(table, "HTTP status", *(_counts(figures.statuses) for figures in every))

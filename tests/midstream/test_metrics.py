@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from midstream.arrivals import OpenLoop
 from midstream.cohorts import read_cohorts
 from midstream.metrics import figures, quantile, read_metrics
 from midstream.run import LateSpell
@@ -184,3 +185,15 @@ def test_an_unknown_budget_is_said_to_be_unknown(budget):
 
 def test_without_a_seen_sigterm_nothing_is_proven_past_it():
     assert headroom_of([stream(lasts=20)], timeline=timeline(marks=())).proven_past_sigterm_s is None
+
+
+def test_in_an_open_loop_ttft_is_also_told_since_a_stream_was_due():
+    """Sent 2 s late by our own doing, then answered in 0.05 s as all others."""
+    late = [structs.replace(each, scheduled_ns=each.opened_ns - ns(2) + ns(0)) for each in streams(80)]
+    loop = OpenLoop(rate=10, ramp_up_s=0, most_open=100)
+    asked = run(late, open_loop=loop)
+    main = read_metrics(asked, read_cohorts(asked)).main
+    assert main.ttft_p95_s == pytest.approx(0.05)
+    assert main.ttft_due_p95_s == pytest.approx(2.05)
+    closed = run(late)
+    assert read_metrics(closed, read_cohorts(closed)).main.ttft_due_p95_s is None
