@@ -15,7 +15,7 @@ from hooks.options import Mode, Settings
 from midstream.lengths import tokens_per_s
 from midstream.promotion import Promoter
 from midstream.rehearsal import launch
-from midstream.rehearsal.plan import RehearsalPlan
+from midstream.rehearsal.plan import POD_COMMAND_LIMIT_S, RehearsalPlan
 from midstream.rollouts import argo
 from midstream.rollouts.budget import DrainBudget, read_budget
 from midstream.rollouts.client import Cluster, ClusterError
@@ -93,6 +93,8 @@ def find_tested(
 
 def _start_rehearsal(settings: Settings, say: Callable[[str], None]) -> launch.Rehearsal:
     say("no target named: starting the rehearsal, an embedded cluster on this machine")
+    if settings.pod_command is not None:
+        say(f"its pods run your command: it has {POD_COMMAND_LIMIT_S:g} s until GET /health answers")
     try:
         return launch.start(
             msgspec.convert(settings.rehearsal, RehearsalPlan),

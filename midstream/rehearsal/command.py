@@ -22,7 +22,7 @@ from midstream.rehearsal.guard import Owner, guard
 from midstream.rehearsal.launch import Announcement, flag
 from midstream.rehearsal.loopback import NoLoopbackError
 from midstream.rehearsal.manifest import MODEL, words_of
-from midstream.rehearsal.plan import RehearsalPlan
+from midstream.rehearsal.plan import RehearsalPlan, start_limit_s
 from midstream.rehearsal.services import ProxyEndedError
 from midstream.rehearsal.startup import StartUpError
 from midstream.rehearsal.step_runner import StepError
@@ -105,6 +105,9 @@ def main(argv: Sequence[str]) -> int:
         stood.note()  # first: whoever reads the announcement may end it at once
         _announce(announcement, for_people=owner is None)
 
+    if wanted.pod_command and sys.stderr.isatty():
+        limit_s = start_limit_s(wanted.plan, with_pod_command=True)
+        print(f"Starting the pods: ready when GET /health answers, at most {limit_s:g} s.", file=sys.stderr)
     code = guard(lambda: _run(wanted, folder, announce, given.owner), owner, clean)
     if code == EXIT_ENDED and owner is None:
         how = "ended" if stood else "ended before it was healthy"
