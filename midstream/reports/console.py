@@ -16,6 +16,7 @@ from midstream.checks.check import percent
 from midstream.cohorts import NS_PER_S, Row
 from midstream.metrics import Figures, Headroom
 from midstream.metrics import Group as FigureGroup
+from midstream.reports.printable import printable
 from midstream.reports.report import Report
 from midstream.rollouts.timeline import MARK_WORDS, Mark, MarkName
 from midstream.run import Run
@@ -88,17 +89,7 @@ def _verdict(verdict: Verdict, style: str) -> Group:
 
 
 def _text(words: str, style: str = "") -> Text:
-    return Text(_printable(words), style=style)
-
-
-def _printable(words: str) -> str:
-    """Servers' words must not steer a terminal, nor break a line."""
-    if words.isprintable():
-        return words
-    return "".join(
-        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
-        for each in words
-    )
+    return Text(printable(words), style=style)
 
 
 def _titled(title: str, parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
@@ -130,7 +121,7 @@ def _grid(*columns: tuple[str, bool]) -> Table:
     """A table without lines; a column is its title with whether it holds numbers."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for title, is_number in columns:
-        table.add_column(_printable(title), justify="right" if is_number else "left", overflow="fold")
+        table.add_column(printable(title), justify="right" if is_number else "left", overflow="fold")
     return table
 
 
@@ -203,7 +194,7 @@ def _open_checks(checks: Iterable[Check]) -> Iterator[Text]:
             alike.setdefault((check.status, check.why), []).append(check.name)
     for (status, why), names in alike.items():
         word, style = _STATUS_WORDS[status]
-        yield Text.assemble((word, style), _printable(f"  {', '.join(names)}: {why}"))
+        yield Text.assemble((word, style), printable(f"  {', '.join(names)}: {why}"))
 
 
 def _causes(causes: Sequence[Cause]) -> Iterator[RenderableType]:
