@@ -115,14 +115,14 @@ def _moment(seen: Sequence[Seen], run: Run) -> str:
         return f" {_into([(each.loss.failed_ns - run.started_ns) / NS_PER_S for each in seen])} into the test"
     away_s = [_nearest_s(each.loss.failed_ns, each.sighting.marks or beside) for each in seen]
     widest_s = max(mark.seen_ns - mark.not_before_ns for mark in beside) / NS_PER_S
-    return f" {_away(away_s, max(FINEST_S, widest_s), _MARK_WORDS[beside[0].name])}"
+    return f" {away(away_s, max(FINEST_S, widest_s), _MARK_WORDS[beside[0].name])}"
 
 
 def _nearest_s(instant_ns: int, marks: Iterable[Mark]) -> float:
     return min((instant_ns - mark.seen_ns for mark in marks), key=abs) / NS_PER_S
 
 
-def _away(distances_s: Sequence[float], finest_s: float, moment: str) -> str:
+def away(distances_s: Sequence[float], finest_s: float, moment: str) -> str:
     """Their median, or their range where they are far apart; never finer than the moment is known."""
     first_s, last_s, middle_s = min(distances_s), max(distances_s), median(distances_s)
     if last_s - first_s > SPREAD_S and first_s < 0 < last_s:
