@@ -1,6 +1,7 @@
 """Every way a test can begin and stop, led to one verdict and one exit code."""
 
 import argparse
+import atexit
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ from hooks.layers import UsageError
 from hooks.open_files import allow_open_files
 from hooks.options import Mode, Settings, read_settings
 from hooks.planning import load_plan, plan_page, with_counted_prompts
-from hooks.progress import Progress
+from hooks.progress import SHOW_S, Progress
 from hooks.promotion import Promotion
 from hooks.session import Session, keep_session
 from hooks.tested import StartError, find_tested
@@ -120,6 +121,7 @@ class Lifecycle:
         session = self._need_session()
         session.guard("verdict", lambda: self._conclude(session))
         environment.process_exit_code = session.verdict.exit_code if session.verdict else EXIT_UNKNOWN
+        session.progress.close()  # what follows, Locust's tables first, needs the whole terminal
         self._concluded.set()
 
     def on_quitting(self, environment: Environment, **_: object) -> None:
@@ -131,6 +133,7 @@ class Lifecycle:
             self._concluded.wait(timeout=session.settings.wind_down_s + FINISH_LIMIT_S)
         elif environment.runner is not None:
             environment.runner.stop()
+        session.progress.close()
         if session.promotion is not None:
             session.promotion.stop()
         if session.tested.rehearsal is not None:
@@ -181,24 +184,18 @@ class Lifecycle:
         session.spawn("promotion", lambda: self._run_promotion(session, promotion))
 
     def _run_promotion(self, session: Session, promotion: Promotion) -> None:
-        promotion.run(
-            lambda script: session.progress.tick(script, promotion.plan, session.load.open_by_revision())
-        )
+        promotion.run(lambda script: session.progress.tick(script, promotion.plan, session.held))
         if promotion.script is not None and promotion.script.end is not None and promotion.script.end.reason:
             session.progress.say(promotion.script.end.reason)
         if not self._stopping:
             self._quit()
 
     def _wind_down(self, session: Session) -> None:
-        told_s = 0.0
-
-        def tell(open_count: int) -> None:
-            nonlocal told_s
-            if time.monotonic() - told_s > 2.0:
-                told_s = time.monotonic()
-                session.progress.say(f"stopping: {open_count} open streams finish, no new ones begin")
-
-        session.load.wind_down(session.settings.wind_down_s, tell)
+        until = time.monotonic() + session.settings.wind_down_s
+        session.load.wind_down(
+            session.settings.wind_down_s,
+            lambda _: session.progress.stopping(max(0.0, until - time.monotonic()), session.held),
+        )
 
     def _conclude(self, session: Session) -> None:
         self._report = verdict.conclude(session)
@@ -276,6 +273,7 @@ def _prepare(environment: Environment) -> Session:
         raise UsageError(str(error)) from error
     _hand_to_locust(parsed, settings)
     progress = Progress()
+    atexit.register(progress.close)  # whatever ends the process
     try:
         reactor = Reactor(settings.deadlines, access=settings.access)
     except ValueError as error:
@@ -321,11 +319,8 @@ def _hand_to_locust(parsed: argparse.Namespace, settings: Settings) -> None:
 
 
 def _tell_plain(session: Session) -> None:
-    while True:
-        gevent.sleep(2.0)
-        if session.load.winding_down:
-            return
-        load = session.load
-        session.progress.say(
-            f"{load.flowing()} streams open, {load.settled} ended, {load.failed} of them not whole"
-        )
+    limit_s = session.settings.run_time_s
+    while not session.load.winding_down:
+        gone_s = (time.monotonic_ns() - session.started_ns) / NS_PER_S
+        session.progress.load(None if limit_s is None else max(0.0, limit_s - gone_s), session.held)
+        gevent.sleep(SHOW_S)

@@ -13,12 +13,14 @@ from hooks.arrivals import Arrivals
 from hooks.lateness import LatenessWatch
 from hooks.load import Load
 from hooks.options import Settings
-from hooks.progress import Progress
+from hooks.progress import Held, Progress
 from hooks.promotion import Promotion
 from hooks.tested import Tested
 from midstream.planner.load_plan import LoadPlan
+from midstream.rollouts.timeline import Timeline
 from midstream.scenarios import Scenarios
 from midstream.streams.reactor import Reactor
+from midstream.streams.record import StreamRecord
 from midstream.verdict import Verdict
 
 
@@ -45,7 +47,7 @@ class Session:
         self.reactor = reactor
         self.folder = folder
         self.progress = progress
-        self.load = Load(environment, settings, tested, reactor, progress.lost)
+        self.load = Load(environment, settings, tested, reactor, self._tell_lost)
         self.arrivals = Arrivals(settings.open_loop, settings.seed) if settings.open_loop else None
         self.lateness = LatenessWatch()
         self.promotion: Promotion | None = None
@@ -54,6 +56,23 @@ class Session:
         self.stop_reason = ""  # why it was stopped from outside; empty: by its own end
         self.verdict: Verdict | None = None
         self._on_crash: Callable[[], None] = lambda: None
+
+    def _tell_lost(self, record: StreamRecord) -> None:
+        promotion = self.promotion
+        self.progress.lost(record, lambda: Timeline() if promotion is None else promotion.timeline)
+
+    def held(self) -> Held:
+        """The load as it stands."""
+        pulses = self.promotion.pulses if self.promotion else None
+        dark = pulses.dark.values() if pulses else ()
+        return Held(
+            open_by_revision=self.load.open_by_revision(),
+            ended=self.load.settled,
+            not_whole=self.load.failed,
+            pulses=sum(each.ended for each in dark),
+            pulses_failed=sum(each.failed for each in dark),
+            records=self.load.ledger.records,
+        )
 
     def on_crash(self, stop: Callable[[], None]) -> None:
         """What to do once a part of ours has failed."""

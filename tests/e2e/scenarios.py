@@ -131,5 +131,5 @@ SCENARIOS: dict[str, Callable[[Path], Ended]] = {
     "plain-with-a-key": with_a_key,
     "plain-chat": plain("-t", "2s", "--api", "chat", "--tokens", "20"),
     "plain-server-killed": plain("-t", "8s", "--tokens", "400", kill_engine_after_s=6.0),
-    "plain-ctrl-c": plain("--tokens", "40", strikes=[Strike("streams open", INT)]),
+    "plain-ctrl-c": plain("--tokens", "40", strikes=[Strike(r"\] load", INT)]),
 }

@@ -11,6 +11,7 @@ from hooks.options import Mode, Settings
 from hooks.planning import load_plan
 from hooks.progress import Progress
 from hooks.session import Session
+from midstream.reports.scene import Scene
 from midstream.run import Subject
 from midstream.scenarios import Scenario, Scenarios
 from midstream.streams.reactor import Reactor
@@ -19,6 +20,24 @@ from midstream.streams.traits import Traits
 from tests.hooks.held_reactor import HeldReactor
 
 SCENARIOS = Scenarios((Scenario(name="test", prompts=("Hello",)),))
+
+
+class HeardFace:
+    """Keeps what it is given to show."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines, self.scenes = lines, list[Scene]()
+        self.closed = False
+
+    def line(self, words: str) -> None:
+        self.lines.append(words)
+
+    def show(self, scene: Scene, since_s: float) -> None:
+        del since_s
+        self.scenes.append(scene)
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def make_session(
@@ -45,5 +64,5 @@ def make_session(
         load_plan=load_plan(made, scenarios, tested),
         reactor=cast(Reactor, HeldReactor()),
         folder=folder,
-        progress=Progress(lines.append),
+        progress=Progress(HeardFace(lines)),
     )

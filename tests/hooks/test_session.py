@@ -38,7 +38,7 @@ def test_a_part_that_fails_is_noted_told_and_stops_the_test(session, stops, line
     session.guard("verdict", fail)
     assert session.crash == "verdict: RuntimeError: broken"
     assert stops == ["stop"]
-    assert lines[0].endswith("] a part of the test failed: verdict: RuntimeError: broken\n")
+    assert lines[0].endswith("] a part of the test failed: verdict: RuntimeError: broken")
 
 
 def test_a_part_that_fails_beside_the_load_is_noted_too(session, stops):
