@@ -7,7 +7,7 @@ import msgspec
 
 from midstream.rollouts import argo
 from midstream.rollouts.argo import Object
-from midstream.rollouts.budget import pre_stop, serving_container
+from midstream.rollouts.budget import Reading, pre_stop, serving_container
 from midstream.rollouts.sightings import Change
 from midstream.rollouts.timeline import Mark, MarkName
 
@@ -81,9 +81,17 @@ def _sigterm(deleted: Mark, asked: Change, gone: Mark | None) -> Iterator[Mark]:
         name=MarkName.T13,
         seen_ns=seen_ns,
         not_before_ns=not_before_ns,
-        source=f"T12 + preStop {slept_s:g} s ({hook.source})",
+        source=f"T12 + {_held_back(hook, grace_s)}",
         object_time=at,
     )
+
+
+def _held_back(hook: Reading, grace_s: float) -> str:
+    """What comes before SIGTERM, in words."""
+    if hook.seconds is not None and hook.seconds <= grace_s:
+        return f"preStop {hook.seconds:g} s ({hook.source})"
+    known = "" if hook.seconds is None else f"preStop {hook.seconds:g} s, "
+    return f"the grace period of {grace_s:g} s, the most that preStop can take ({known}{hook.source})"
 
 
 def _gone(ended: Change) -> Mark:

@@ -219,7 +219,12 @@ class TestPodEnds:
     def test_sigterm_comes_at_the_end_of_grace_when_pre_stop_is_longer(self):
         spec = template("x", lifecycle={"preStop": {"sleep": {"seconds": 600}}})["spec"]
         found = self.story(seen("pods", "MODIFIED", deleted("old-a", OLD, 41, spec=spec), 16120))
-        assert found.of_pod(T.T13, "old-a").seen_ns == 46120 * MS
+        mark = found.of_pod(T.T13, "old-a")
+        assert mark.seen_ns == 46120 * MS
+        assert mark.source == (
+            "T12 + the grace period of 30 s, the most that preStop can take "
+            "(preStop 600 s, lifecycle.preStop.sleep)"
+        )
 
     def test_sigterm_after_an_unknown_pre_stop_is_anywhere_within_grace(self):
         spec = template("x", lifecycle={"preStop": {"exec": {"command": ["./drain"]}}})["spec"]
