@@ -7,6 +7,7 @@ from midstream.causes.without_loss import dead_key, unfit
 from midstream.causes.words import ENDING_WORDS, Group, Seen, cause_of
 from midstream.cohorts import Cohorts
 from midstream.run import Run
+from midstream.streams.record import Lane
 
 __all__ = ["ENDING_WORDS", "RULES", "UNEXPLAINED", "Cause", "find_causes"]
 
@@ -29,7 +30,10 @@ def _explain(loss: Loss, scene: Scene) -> tuple[Rule, Sighting]:
 
 
 def find_causes(run: Run, cohorts: Cohorts) -> tuple[Cause, ...]:
-    """One cause for each group of losses, the largest first; an unfit revision before all."""
+    """One cause for each group of losses; an unfit revision before all.
+
+    Those of the main lane come first, for its streams decide the verdict; then the largest.
+    """
     scene = read_scene(run, cohorts)
     groups: dict[Group, list[Seen]] = {}
     for loss in losses(run, cohorts):
@@ -37,6 +41,6 @@ def find_causes(run: Run, cohorts: Cohorts) -> tuple[Cause, ...]:
         stream = loss.member.stream
         group = Group(rule, stream.lane, loss.place, loss.member.revision, stream.ending)
         groups.setdefault(group, []).append(Seen(loss, sighting))
-    largest = sorted(groups.items(), key=lambda item: -len(item[1]))
-    told = tuple(cause_of(group, seen, scene) for group, seen in largest)
+    ordered = sorted(groups.items(), key=lambda item: (item[0].lane is Lane.PULSE, -len(item[1])))
+    told = tuple(cause_of(group, seen, scene) for group, seen in ordered)
     return (*unfit(run), *dead_key(run), *told)

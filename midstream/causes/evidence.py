@@ -15,6 +15,7 @@ from midstream.streams.record import Lane, StreamRecord
 # vLLM ends its streams within 0.5 s of SIGTERM (facts 2); the kubelet may send it a second later than T13.
 SIGTERM_REACTION_S = 2.0
 TOKEN_PAUSE_S = 1.0  # a stream that falls silent at SIGTERM had its last token up to so long before
+SILENCE_S = 2.0  # without a token before the connection broke: the engine had stopped, not the connection
 
 
 class Loss(NamedTuple):
@@ -30,10 +31,26 @@ class Loss(NamedTuple):
         return self.member.stream.ending
 
     @property
+    def fell_silent(self) -> bool:
+        """Nothing came any more, until a limit of ours passed or the connection broke.
+
+        An engine that hangs at SIGTERM is killed with its sockets when the grace period is over, often sooner
+        than the idle limit (vLLM 0.32, facts 2).
+        """
+        stream = self.member.stream
+        if stream.ending not in (Ending.TRUNCATED, Ending.RESET):
+            return stream.ending.is_deadline
+        last_ns = stream.last_token_ns
+        return last_ns is not None and stream.end_ns - last_ns > SILENCE_S * NS_PER_S
+
+    @property
     def failed_ns(self) -> int:
         """When it went wrong: a limit of ours passes long after the last sign of life."""
         stream = self.member.stream
-        return last_wait_ns(stream) if stream.ending.is_deadline else stream.end_ns
+        if stream.ending.is_deadline:
+            return last_wait_ns(stream)
+        silent_ns = stream.last_token_ns if self.fell_silent else None
+        return stream.end_ns if silent_ns is None else silent_ns
 
 
 class Scene(NamedTuple):
@@ -114,14 +131,15 @@ def old_pod_marks(loss: Loss, scene: Scene, name: MarkName) -> tuple[Mark, ...]:
     return scene.marks[name, loss.cutover.number]
 
 
-def at_sigterm(loss: Loss, scene: Scene) -> tuple[Mark, ...]:
-    """T13 of the old pods whose SIGTERM the loss follows within a short time."""
-    before_ns = round(TOKEN_PAUSE_S * NS_PER_S) if loss.ending.is_deadline else 0
+def at_sigterm(loss: Loss, scene: Scene, later_s: float = 0.0) -> tuple[Mark, ...]:
+    """T13 of the old pods whose SIGTERM, or a time `later_s` after it, the loss follows at once."""
+    later_ns = round(later_s * NS_PER_S)
+    before_ns = round(TOKEN_PAUSE_S * NS_PER_S) if loss.fell_silent else 0
     after_ns = round(SIGTERM_REACTION_S * NS_PER_S)
     return tuple(
         mark
         for mark in old_pod_marks(loss, scene, MarkName.T13)
-        if mark.not_before_ns - before_ns < loss.failed_ns <= mark.seen_ns + after_ns
+        if mark.not_before_ns - before_ns < loss.failed_ns - later_ns <= mark.seen_ns + after_ns
     )
 
 

@@ -1,6 +1,8 @@
 """How the end of the old revision's pods loses streams: each rule with the evidence that shows it."""
 
 import re
+import shlex
+from collections.abc import Sequence
 
 from midstream.causes.evidence import Loss, Rule, Scene, Sighting, at_sigterm, old_command, old_pod_marks
 from midstream.cohorts import NS_PER_S
@@ -15,10 +17,11 @@ SIGKILL_EXIT = 137  # 128 + 9
 
 def _ended_as_by_default(loss: Loss, scene: Scene) -> tuple[Mark, ...]:
     """T13 where the ending is one of those that vLLM's default gives at SIGTERM: abort, error, silence."""
-    return at_sigterm(loss, scene) if loss.ending in _DEFAULT_AT_SIGTERM else ()
+    return at_sigterm(loss, scene) if _as_by_default(loss) else ()
 
 
-_DEFAULT_AT_SIGTERM = frozenset({Ending.ABORTED, Ending.ERROR_EVENT, Ending.STALLED})  # facts 2
+def _as_by_default(loss: Loss) -> bool:
+    return loss.fell_silent or loss.ending in (Ending.ABORTED, Ending.ERROR_EVENT)  # facts 2
 
 
 def _no_shutdown_timeout(loss: Loss, scene: Scene) -> Sighting | None:
@@ -40,6 +43,63 @@ def _shutdown_timeout_0(loss: Loss, scene: Scene) -> Sighting | None:
 
 
 _SHUTDOWN_TIMEOUT = re.compile(r"--shutdown[-_]timeout\b")
+
+
+def _drain_over(loss: Loss, scene: Scene) -> Sighting | None:
+    """Silent from the engine's own deadline on: T13 + --shutdown-timeout (vLLM 0.32: 3 of 3, facts 2)."""
+    budget = scene.run.budget
+    if budget is None or not budget.engine_drain_s or not _as_by_default(loss):
+        return None
+    marks = at_sigterm(loss, scene, later_s=budget.engine_drain_s)
+    if not marks:
+        return None
+    told = budget.sources.get("engine_drain_s", f"engine drain {budget.engine_drain_s:g} s")
+    return Sighting(marks, words=(f"{told}: over {budget.engine_drain_s:g} s after SIGTERM",))
+
+
+def _no_pre_stop(loss: Loss, scene: Scene) -> Sighting | None:
+    """The same where no preStop gives the streams the time that the engine does not."""
+    budget = scene.run.budget
+    if budget is None or budget.pre_stop_s or "unknown" in budget.sources.get("pre_stop_s", ""):
+        return None
+    sighting = _drain_over(loss, scene)
+    return sighting and sighting._replace(words=("no preStop in the old pods", *sighting.words))
+
+
+def _grace_below_pre_stop(loss: Loss, scene: Scene) -> Sighting | None:
+    """The kubelet ends a preStop with the grace period: SIGTERM, and SIGKILL 2 s later."""
+    budget = scene.run.budget
+    sighting = _killed_in_grace(loss, scene)
+    if sighting is None or budget is None or budget.grace_s > budget.pre_stop_s:
+        return None
+    return sighting._replace(words=(*sighting.words, f"preStop {budget.pre_stop_s:g} s"))
+
+
+def _shell_as_pid_1(loss: Loss, scene: Scene) -> Sighting | None:
+    """Killed at the end of the grace period, while PID 1 is a shell that passes no signal on."""
+    sighting = _killed_in_grace(loss, scene)
+    old = scene.run.subject.old
+    if sighting is None or old is None or not swallows_sigterm(old.command):
+        return None
+    return sighting._replace(words=(*sighting.words, f"PID 1 of the pod: {shlex.join(old.command[:3])}"))
+
+
+def swallows_sigterm(command: Sequence[str]) -> bool:
+    """Whether PID 1 is a shell that waits for the server: as an init it ignores SIGTERM (pid_namespaces(7)).
+
+    A shell that `exec`s or traps is none. Nor is one with a single command, by which dash >= 0.5.11 and bash
+    replace themselves: there the command alone tells nothing.
+    """
+    match command:
+        case [shell, flags, script, *_] if shell.rpartition("/")[2] in _SHELLS and _RUNS.fullmatch(flags):
+            return bool(_SEVERAL.search(script.strip())) and not _PASSES_ON.search(script)
+    return False
+
+
+_SHELLS = ("sh", "bash", "dash", "ash", "zsh")
+_RUNS = re.compile(r"-[a-z]*c[a-z]*")
+_SEVERAL = re.compile(r"[;\n|]|&&")
+_PASSES_ON = re.compile(r"(?:^|[\s;&|(])(?:exec|trap)\s")
 
 
 def _killed_in_grace(loss: Loss, scene: Scene) -> Sighting | None:
@@ -68,12 +128,12 @@ def _is_grace_kill(end: Mark, asked: Mark, loss: Loss, run: Run) -> bool:
     if run.budget is None:
         return True
     over_ns = asked.not_before_ns + round((run.budget.grace_s - KILL_SLACK_S) * NS_PER_S)
-    return min(end.seen_ns, loss.failed_ns) >= over_ns
+    return min(end.seen_ns, loss.member.stream.end_ns) >= over_ns
 
 
 def _is_end(end: Mark, loss: Loss) -> bool:
     from_ns = end.not_before_ns - round(KILL_SEEN_S * NS_PER_S)
-    return from_ns < loss.failed_ns <= end.seen_ns + round(KILL_SLACK_S * NS_PER_S)
+    return from_ns < loss.member.stream.end_ns <= end.seen_ns + round(KILL_SLACK_S * NS_PER_S)
 
 
 def _ended_at_sigterm(loss: Loss, scene: Scene) -> Sighting | None:
@@ -126,6 +186,34 @@ RULES: tuple[Rule, ...] = (
         "the engine runs with --shutdown-timeout 0",
         "raise --shutdown-timeout to the longest stream, and terminationGracePeriodSeconds above preStop + "
         "that time",
+    ),
+    Rule(
+        "prestop_missing",
+        _no_pre_stop,
+        "no preStop holds SIGTERM back, and the engine's --shutdown-timeout is over before the streams are",
+        "add a preStop as long as the longest stream, or raise --shutdown-timeout to it; keep "
+        "terminationGracePeriodSeconds above preStop + --shutdown-timeout",
+    ),
+    Rule(
+        "shutdown_timeout_short",
+        _drain_over,
+        "the engine's --shutdown-timeout is over before the streams are",
+        "raise --shutdown-timeout to the longest stream, and terminationGracePeriodSeconds above preStop + "
+        "that time",
+    ),
+    Rule(
+        "grace_below_prestop",
+        _grace_below_pre_stop,
+        "the grace period is not longer than preStop, so SIGKILL came before the engine could drain",
+        "raise terminationGracePeriodSeconds above preStop + the longest stream: preStop runs inside of it",
+    ),
+    Rule(
+        "shell_pid1",
+        _shell_as_pid_1,
+        "PID 1 is a shell that does not pass SIGTERM on, so the engine was never asked to drain and SIGKILL "
+        "cut it off",
+        "start the engine by `exec` in the shell, or as the container's command itself; then see that "
+        "terminationGracePeriodSeconds is above preStop + the longest stream",
     ),
     Rule(
         "grace_too_short",

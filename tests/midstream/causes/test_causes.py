@@ -7,11 +7,12 @@ from msgspec import structs
 
 from midstream import causes, checks, cohorts, verdict
 from midstream.causes import ENDING_WORDS, UNEXPLAINED, Cause, find_causes
+from midstream.causes.old_revision import swallows_sigterm
 from midstream.cohorts import read_cohorts
 from midstream.rollouts.timeline import Cutover, MarkName, Timeline
 from midstream.run import Image, PreviewFinding, Run
 from midstream.streams.ending import Ending, Outcome
-from midstream.streams.record import Evidence, StreamRecord
+from midstream.streams.record import Evidence, Lane, StreamRecord
 from tests.midstream.builders import (
     BUDGET,
     LIMITS,
@@ -52,8 +53,24 @@ def hung(**changes: Any) -> Run:
 def killed(**changes: Any) -> Run:
     """Cut when the grace period of 16 s, which began at 104 s, was over."""
     cut = streams(41, Ending.TRUNCATED, at=95.0, lasts=24.9)
-    given = {"timeline": timeline(exit_code=137), "budget": structs.replace(BUDGET, grace_s=16)}
+    given = {"timeline": timeline(exit_code=137), "budget": structs.replace(NO_DRAIN, grace_s=16)}
     return run((*streams(39), *cut), **(given | changes))
+
+
+SHORT_DRAIN = structs.replace(BUDGET, engine_drain_s=5, sources={"engine_drain_s": "--shutdown-timeout 5"})
+NO_PRE_STOP = structs.replace(SHORT_DRAIN, pre_stop_s=0)
+KILLED_AT_16 = {"timeline": timeline(exit_code=137), "budget": structs.replace(NO_DRAIN, grace_s=16)}
+
+
+def silent(last: float, ending: Ending = Ending.STALLED, *, until: float = 126.0, **changes: Any) -> Run:
+    """41 whose last token came at `last`; then nothing, until `until`."""
+    still = streams(41, ending, at=95.0, lasts=until - 95, last_token_ns=ns(last))
+    return run((*streams(39), *still), **changes)
+
+
+def behind(*command: str) -> dict[str, Any]:
+    """The old revision's command."""
+    return {"subject": structs.replace(SUBJECT, old=Image(revision=OLD, command=command))}
 
 
 def refused(ending: Ending = Ending.CONNECT_REFUSED, **changes: Any) -> Run:
@@ -117,6 +134,47 @@ def test_the_line_says_which_streams_when_where_and_why():
             lost(Ending.RESET, timeline=timeline(exit_code=143)), "no_drain", id="exited at SIGTERM"
         ),
         pytest.param(killed(), "grace_too_short", id="SIGKILL after the grace period"),
+        pytest.param(
+            silent(105.8, Ending.TRUNCATED, until=119.9, subject=BARE, **KILLED_AT_16),
+            "no_shutdown_timeout",
+            id="silent at SIGTERM, killed with its sockets later",
+        ),
+        pytest.param(
+            silent(110.9, budget=SHORT_DRAIN), "shutdown_timeout_short", id="silent when the drain was over"
+        ),
+        pytest.param(
+            silent(110.9, Ending.RESET, until=119.9, budget=SHORT_DRAIN),
+            "shutdown_timeout_short",
+            id="silent when the drain was over, killed with its sockets later",
+        ),
+        pytest.param(
+            silent(111.2, Ending.ABORTED, until=111.2, budget=SHORT_DRAIN),
+            "shutdown_timeout_short",
+            id="aborted when the drain was over",
+        ),
+        pytest.param(silent(110.9, budget=NO_PRE_STOP), "prestop_missing", id="and no preStop before it"),
+        pytest.param(
+            silent(
+                110.9,
+                budget=structs.replace(
+                    NO_PRE_STOP,
+                    sources={"pre_stop_s": "unknown: lifecycle.preStop is no sleep"},
+                ),
+            ),
+            "shutdown_timeout_short",
+            id="and a preStop of unknown length",
+        ),
+        pytest.param(
+            killed(budget=structs.replace(BUDGET, grace_s=16, pre_stop_s=16)),
+            "grace_below_prestop",
+            id="SIGKILL while preStop ran",
+        ),
+        pytest.param(
+            killed(**behind("sh", "-c", 'vllm serve "$@"; echo over')), "shell_pid1", id="behind a shell"
+        ),
+        pytest.param(
+            killed(**behind("sh", "-c", "exec vllm serve model")), "grace_too_short", id="exec by the shell"
+        ),
         pytest.param(refused(), "refused_after_cutover", id="connections refused after the cutover"),
         pytest.param(refused(Ending.HTTP_5XX), "refused_after_cutover", id="503 after the cutover"),
     ],
@@ -273,6 +331,24 @@ AT_137 = timeline(exit_code=137)
             ),
             id="killed: out of memory",
         ),
+        pytest.param(silent(108.5, budget=SHORT_DRAIN), id="silent before the drain was over"),
+        pytest.param(silent(114.0, budget=SHORT_DRAIN), id="silent long after the drain was over"),
+        pytest.param(silent(110.9), id="silent within the drain"),
+        pytest.param(
+            silent(110.9, budget=structs.replace(SHORT_DRAIN, engine_drain_s=None)), id="drain unknown"
+        ),
+        pytest.param(silent(110.9, budget=SHORT_DRAIN, timeline=NO_T13), id="drain over: no SIGTERM seen"),
+        pytest.param(
+            silent(110.9, Ending.TRUNCATED, until=111.0, budget=SHORT_DRAIN), id="cut in mid-flow by then"
+        ),
+        pytest.param(
+            killed(timeline=AT_137, budget=structs.replace(BUDGET, grace_s=60, pre_stop_s=60)),
+            id="killed long before a grace shorter than preStop was over",
+        ),
+        pytest.param(
+            killed(timeline=timeline(exit_code=0), **behind("sh", "-c", "vllm serve; true")),
+            id="behind a shell, but not killed",
+        ),
         pytest.param(refused(timeline=Timeline()), id="refused: no cutover seen"),
         pytest.param(refused(Ending.HTTP_429), id="429 says that it serves"),
         pytest.param(
@@ -287,6 +363,43 @@ def test_without_the_evidence_the_cause_is_unexplained(judged):
     assert names(judged) == [UNEXPLAINED]
 
 
+def test_a_missing_prestop_is_named_in_what_shows_it_and_in_the_mend():
+    (cause,) = found(silent(110.9, budget=NO_PRE_STOP))
+    assert cause.evidence[-2:] == (
+        "no preStop in the old pods",
+        "--shutdown-timeout 5: over 5 s after SIGTERM",
+    )
+    assert cause.mend.startswith("add a preStop")
+
+
+def test_a_shell_is_shown_by_its_script():
+    (cause,) = found(killed(**behind("sh", "-c", 'vllm serve "$@"; echo over', "sh", "--host=$(POD_IP)")))
+    assert cause.evidence[-1] == """PID 1 of the pod: sh -c 'vllm serve "$@"; echo over'"""
+    assert "`exec`" in cause.mend
+
+
+SHELLS = {
+    "a command after it": (("sh", "-c", "vllm serve m; echo over"), True),
+    "by its path, with more flags": (("/bin/bash", "-euxc", "cd /m && vllm serve m"), True),
+    "several lines": (("bash", "-c", "set -e\nvllm serve m\n"), True),
+    "its output is piped": (("sh", "-c", "vllm serve m 2>&1 | tee /log"), True),
+    "a single command, which most shells become": (("sh", "-c", "vllm serve m\n"), False),
+    "exec": (("sh", "-c", "cd /m && exec vllm serve m"), False),
+    "exec on a line of its own": (("sh", "-c", "set -e\nexec vllm serve m"), False),
+    "a trap": (("bash", "-c", "trap 'kill $!' TERM; vllm serve m & wait"), False),
+    "no shell": (("vllm", "serve", "m"), False),
+    "an init before it": (("tini", "--", "sh", "-c", "vllm serve m; true"), False),
+    "a script file": (("sh", "/start.sh"), False),
+    "a word that only holds exec": (("sh", "-c", "./prepare-exec; vllm serve m"), True),
+    "nothing": ((), False),
+}
+
+
+@pytest.mark.parametrize(("command", "swallows"), SHELLS.values(), ids=SHELLS)
+def test_a_shell_that_stays_pid_1_and_passes_no_signal_on(command, swallows):
+    assert swallows_sigterm(command) is swallows
+
+
 def test_an_unfit_revision_is_a_cause_without_any_lost_stream():
     judged = run(preview=PreviewFinding(fit=False, streams=3, why="3 of 3 malformed"))
     (cause,) = found(judged)
@@ -299,6 +412,17 @@ def test_an_unfit_revision_is_a_cause_without_any_lost_stream():
 def test_two_causes_are_told_apart_the_larger_first():
     both = (*lost(Ending.ENDED_EARLY).streams, *streams(3, Ending.CONNECT_REFUSED, at=102.0, lasts=0.1))
     assert names(run(both)) == ["no_drain", "refused_after_cutover"]
+
+
+def test_pulses_come_after_the_streams_that_decide_the_verdict():
+    judged = run(
+        [
+            *streams(80),
+            *streams(2, Ending.ENDED_EARLY, lasts=11.4),
+            *(pooled(*range(107, 119), lane=Lane.PULSE)),
+        ]
+    )
+    assert names(judged) == ["no_drain", "kept_connection_drained"]
 
 
 def test_a_kill_is_set_beside_the_deletion_that_it_followed():
