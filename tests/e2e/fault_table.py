@@ -55,6 +55,30 @@ ROWS: tuple[Found, ...] = (
         endings=_set("truncated"),
         always=True,
     ),
+    Found(
+        "hang-at-sigterm", FAIL, _CROSSING_LOST, causes=_set("no_shutdown_timeout"), endings=_set("stalled")
+    ),
+    Found(
+        "error-event", FAIL, _CROSSING_LOST, causes=_set("no_shutdown_timeout"), endings=_set("error_event")
+    ),
+    Found(
+        "shutdown-timeout-short",
+        FAIL,
+        _CROSSING_LOST,
+        causes=_set("shutdown_timeout_short"),
+        endings=_set("stalled"),
+    ),
+    Found("prestop-missing", FAIL, _CROSSING_LOST, causes=_set("prestop_missing"), endings=_set("stalled")),
+    Found("shell-pid1", FAIL, _CROSSING_LOST, causes=_set("shell_pid1"), endings=_set("truncated")),
+    Found(
+        "grace-below-prestop",
+        FAIL,
+        _CROSSING_LOST,
+        causes=_set("grace_below_prestop"),
+        endings=_set("truncated"),
+    ),
+    Found("renamed-model", FAIL, "404 Not Found", causes=_set("new_revision_unfit")),
+    Found("slow-tokens", PASS, "crossing streams survived"),
     Found("promote-ignored", INCONCLUSIVE, "promotion", always=True),
     Found("bad-preview", FAIL, "new revision unfit", causes=_set("new_revision_unfit"), always=True),
     Found(

@@ -21,6 +21,7 @@ from midstream.rehearsal.manifest import manifests
 from midstream.rehearsal.network import Network
 from midstream.rehearsal.plan import RehearsalPlan
 from midstream.rehearsal.steps import ChangeNetwork, PatchObject, SignalPods
+from midstream.rollouts.budget import pre_stop
 
 ENGINE_ARGS = "MIDSTREAM_ENGINE_ARGS"
 STABLE = "vllm-stable"
@@ -35,7 +36,8 @@ def what(name: str) -> dict[str, object]:
     return {
         "drains": DRAINS in spec["containers"][0]["args"],
         "grace": spec["terminationGracePeriodSeconds"],
-        "preStop": "lifecycle" in spec["containers"][0],
+        "preStop": pre_stop(spec).seconds,
+        "command": spec["containers"][0]["command"],
         "delay": rollout["spec"]["strategy"]["blueGreen"]["scaleDownDelaySeconds"],
         "progress": rollout["spec"].get("progressDeadlineSeconds"),
         "images": image_environments([fault]),
@@ -48,7 +50,8 @@ def what(name: str) -> dict[str, object]:
 WHOLE: dict[str, object] = {
     "drains": True,
     "grace": 30,
-    "preStop": True,
+    "preStop": 2,
+    "command": ["python", "-m", "midstream.rehearsal.engine"],
     "delay": 5,
     "progress": None,
     "images": {},
@@ -69,6 +72,34 @@ WHOLE: dict[str, object] = {
         ),
         ("bad-preview", {"images": {"midstream/engine:v2": {ENGINE_ARGS: "--garbage"}}}),
         ("promote-ignored", {"ignored": {"promotion"}}),
+        (
+            "hang-at-sigterm",
+            {"drains": False, "images": {"midstream/engine:v1": {ENGINE_ARGS: "--on-sigterm=hang"}}},
+        ),
+        (
+            "error-event",
+            {"drains": False, "images": {"midstream/engine:v1": {ENGINE_ARGS: "--on-sigterm=error"}}},
+        ),
+        (
+            "shell-pid1",
+            {
+                "grace": 3,
+                "command": [
+                    "sh",
+                    "-c",
+                    'python -m midstream.rehearsal.engine "$@"; echo "it ended: $?"',
+                    "sh",
+                ],
+            },
+        ),
+        ("shutdown-timeout-short", {"drains": False}),
+        ("prestop-missing", {"drains": False, "preStop": 0}),
+        ("grace-below-prestop", {"grace": 1, "preStop": 10}),
+        (
+            "renamed-model",
+            {"images": {"midstream/engine:v2": {ENGINE_ARGS: "--served-model-name rehearsal-model-v2"}}},
+        ),
+        ("slow-tokens", {"images": {"midstream/engine:v2": {ENGINE_ARGS: "--tokens-per-second=10"}}}),
         ("never-scaled-down", {"delay": 0}),
         ("slow-propagation", {"network": (Network(service=STABLE, late_s=6),)}),
         ("cut-at-switch", {"network": (Network(service=STABLE, cut_at_switch=True),)}),
