@@ -51,7 +51,7 @@ _PRECEDENCE: tuple[tuple[Status, Decision], ...] = (
     (Status.PASS, Decision.PASS),
 )
 # Why we cannot say is told by the first of these; what the others miss follows from it.
-_TOLD_FIRST = ("script", "baseline", "ledger", "ourselves", "error_rate")
+_TOLD_FIRST = ("script", "baseline", "ledger", "ourselves", "rollout", "error_rate")
 
 _OF_SERVICE = frozenset(question.name for question in QUESTIONS if question.of_service)
 

@@ -1,15 +1,17 @@
 """Whether the streams that met a cutover and the end of its old pods came through whole."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from midstream.checks.check import Answer, Status, at_most, bound, no_cutover, percent, seconds
-from midstream.checks.doubt import is_doubtful
-from midstream.cohorts import Cohort, Cohorts, Member, Place, pod_marks
-from midstream.rollouts.timeline import Cutover, MarkName
+from midstream.checks.doubt import MORE_CPU, OWN_DELAY_SHARE, is_doubtful, own_delay_ns
+from midstream.cohorts import NS_PER_S, Cohort, Cohorts, Member, Place, pod_marks
+from midstream.rollouts.timeline import Cutover, Mark, MarkName
 from midstream.run import Run
 from midstream.streams.ending import Outcome
 from midstream.streams.record import Lane
+
+VAGUE_S = 1.0  # a moment known to this much is no reason for a stream to have missed it
 
 
 class _Losses(NamedTuple):
@@ -59,7 +61,7 @@ def crossing_lost(run: Run, cohorts: Cohorts) -> Answer:
     if status is Status.INCONCLUSIVE:
         why += f", and {unknown} more {_UNKNOWN}"
     elif status is Status.PASS and fewest.surely < _needed(run):
-        status, why = Status.INCONCLUSIVE, _too_few_crossed(fewest, _needed(run))
+        status, why = Status.INCONCLUSIVE, _too_few_crossed(fewest, run)
     return Answer(
         status,
         f"{losses.proven} lost of {losses.whole + losses.proven}",
@@ -95,11 +97,15 @@ def _needed(run: Run) -> int:
     return max(1, run.limits.min_crossing)
 
 
-def _too_few_crossed(met: _Crossed, needed: int) -> str:
-    crossed, at = met.surely, met.cutover.at
+def _too_few_crossed(met: _Crossed, run: Run) -> str:
+    crossed, at, needed = met.surely, met.cutover.at, _needed(run)
     few = f"{crossed} streams crossed the cutover, fewer than {needed} (MIN_CROSSING)"
     if crossed + met.perhaps >= needed:
         vague = seconds(at.seen_ns - at.not_before_ns)
+        if own_delay_ns(run, at.not_before_ns, at.seen_ns) > OWN_DELAY_SHARE * (
+            at.seen_ns - at.not_before_ns
+        ):
+            return f"the load generator was too slow: {few}, {met.perhaps} more may have. {MORE_CPU}"
         return (
             f"{few}, and {met.perhaps} more ended or began within the {vague} in which the cutover lies: "
             "see the gaps of the watches, and run it again"
@@ -120,17 +126,15 @@ def at_sigterm(run: Run, cohorts: Cohorts) -> Answer:
         return no_cutover(run, limit)
     losses = _losses(cohorts.of(Cohort.AT_SIGTERM), run)
     unknown = losses.doubtful + run.ledger.still_open
-    sources = {
-        mark.source
-        for cutover in run.timeline.cutovers
-        for mark in pod_marks(run.timeline, MarkName.T13, cutover)
-    }
+    marks = [
+        mark for cutover in run.timeline.cutovers for mark in pod_marks(run.timeline, MarkName.T13, cutover)
+    ]
     answer = Answer(
         at_most(losses.proven, losses.proven + unknown, 0),
         f"{losses.proven} lost of {losses.whole + losses.proven}",
         limit,
         f"{losses.proven} of {losses.whole + losses.proven} streams open at SIGTERM were lost",
-        "; ".join(f"T13 by {source}" for source in sorted(sources)),
+        "; ".join(f"T13 by {source}" for source in sorted({mark.source for mark in marks})),
     )
     if answer.status is Status.INCONCLUSIVE:
         return answer._replace(why=answer.why + f", and {unknown} more {_UNKNOWN}")
@@ -138,17 +142,39 @@ def at_sigterm(run: Run, cohorts: Cohorts) -> Answer:
         return answer
     return answer._replace(
         status=Status.INCONCLUSIVE if run.limits.require_drain else Status.NOT_EXAMINED,
-        observed="none open" if sources else "no SIGTERM seen",
-        why=f"{_none_open(was_seen=bool(sources))} ({_longest_proven(run, cohorts)})",
+        observed="none open" if marks else "no SIGTERM seen",
+        why=f"{_none_open(marks, run, cohorts)} ({_longest_proven(run, cohorts)})",
     )
 
 
-def _none_open(*, was_seen: bool) -> str:
-    if not was_seen:
+def _none_open(marks: Sequence[Mark], run: Run, cohorts: Cohorts) -> str:
+    if not marks:
+        if run.budget is not None and run.budget.scale_down_delay_s is None:
+            return "scaleDownDelaySeconds is 0, so the old pods never get SIGTERM: the drain was not judged"
         return "no SIGTERM was seen, so nothing is known of the drain"
+    perhaps = sum(
+        any(place.cohort is Cohort.AT_SIGTERM for place in member.possible) for member in cohorts.members
+    )
+    from_ns, to_ns = min(mark.not_before_ns for mark in marks), max(mark.seen_ns for mark in marks)
+    if perhaps and _is_own_delay(from_ns, to_ns, run):
+        return f"the load generator was too slow: {_vague(perhaps, to_ns - from_ns)}. {MORE_CPU}"
+    if perhaps and to_ns - from_ns > VAGUE_S * NS_PER_S:
+        return f"{_vague(perhaps, to_ns - from_ns)}: see the gaps of the watches, and run it again"
     return (
         "no stream was surely open at SIGTERM, so nothing is known of the drain: "
         "raise --stream-seconds or --sigterm-streams"
+    )
+
+
+def _is_own_delay(from_ns: int, to_ns: int, run: Run) -> bool:
+    """Whether a moment is known so vaguely because our own loop was late."""
+    return own_delay_ns(run, from_ns, to_ns) > OWN_DELAY_SHARE * (to_ns - from_ns)
+
+
+def _vague(perhaps: int, width_ns: int) -> str:
+    return (
+        f"{perhaps} streams may have been open at SIGTERM, none surely, since it lies somewhere within "
+        f"{seconds(width_ns)}"
     )
 
 

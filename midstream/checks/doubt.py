@@ -11,6 +11,7 @@ from midstream.streams.ending import Ending
 from midstream.streams.record import StreamRecord
 
 OWN_DELAY_SHARE = 0.2  # of the limit that ended a stream (design 6)
+MORE_CPU = "Give it more CPU, or lower -u"
 
 
 def is_doubtful(stream: StreamRecord, run: Run) -> bool:

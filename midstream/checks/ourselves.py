@@ -25,6 +25,12 @@ _NEXT_STEP: dict[State, str] = {
     State.QUIET: "shorten the streams, or raise --quiet-limit",
     State.DONE: "run it again",
 }
+# What the Rollout did by itself before its cutover ends the script in whatever state that is.
+_NEXT_AFTER: dict[str, str] = {
+    "aborted": "see who or what aborted it: kubectl describe rollout, kubectl get analysisruns",
+    "degraded": "see why: kubectl describe rollout, kubectl get pods",
+    "deleted": "see who deleted it",
+}
 _LOOK_AT_PREVIEW = "look at one of its streams (python -m midstream smoke --rollout NAMESPACE/NAME --preview)"
 
 
@@ -41,8 +47,11 @@ def script(run: Run, _: Cohorts) -> Answer:
         return Answer(Status.NOT_EXAMINED, observed, limit, "an unfit revision is not promoted")
     next_step = "let the test run to its end (-t is only an upper limit)"
     if not end.interrupted:
-        next_step = _LOOK_AT_PREVIEW if is_in_doubt(run) else _NEXT_STEP[end.state]
-    reason = end.reason or "the test was stopped"
+        did = [event.what for event in run.timeline.events if event.what in _NEXT_AFTER]
+        of_itself = bool(did) and not run.timeline.cutovers
+        of_state = _NEXT_AFTER[did[0]] if of_itself else _NEXT_STEP[end.state]
+        next_step = _LOOK_AT_PREVIEW if is_in_doubt(run) else of_state
+    reason = end.reason.rstrip(".") or "the test was stopped"
     return Answer(
         Status.INCONCLUSIVE, observed, limit, f"stopped in state {end.state}: {reason}. Next: {next_step}"
     )

@@ -1,5 +1,6 @@
 """Whether the Rollout did what a clean promotion does."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -53,6 +54,15 @@ def rollout(run: Run, _: Cohorts) -> Answer:
     return Answer(Status.PASS, cutovers, limit, f"promoted {cutovers}", "watches of the Rollout")
 
 
+_EVENT_WORDS = {
+    "aborted": "the Rollout was aborted",
+    "degraded": "the Rollout was Degraded",
+    "deleted": "the Rollout was deleted",
+    "switched_back": "somebody else switched the active Service back to the old revision",
+    "unexpected_cutover": "somebody else had the active Service switched again",
+}
+
+
 def _event_findings(run: Run) -> Iterator[_Finding]:
     cutovers = run.timeline.cutovers
     if not cutovers:
@@ -60,9 +70,9 @@ def _event_findings(run: Run) -> Iterator[_Finding]:
     for event in run.timeline.events:
         after = bool(cutovers) and event.seen_ns > cutovers[0].at.seen_ns
         status = Status.FAIL if after and event.what in _FAILS_AFTER_CUTOVER else Status.INCONCLUSIVE
-        when = "after" if after else "before"
+        when = f"{seconds(event.seen_ns - cutovers[0].at.seen_ns)} after" if after else "before"
         detail = f" ({event.detail})" if event.detail else ""
-        yield _Finding(status, f"{event.what.replace('_', ' ')} {when} the cutover{detail}")
+        yield _Finding(status, f"{_EVENT_WORDS[event.what]} {when} the cutover{detail}")
 
 
 def _third_revision(run: Run) -> Iterator[_Finding]:
@@ -105,18 +115,25 @@ def _gap_findings(run: Run) -> Iterator[_Finding]:
     for cutover in run.timeline.cutovers:
         ends = [mark.seen_ns for mark in pod_marks(run.timeline, MarkName.T14, cutover)]
         last_ns = max(ends, default=run.stopped_ns)
-        blind: dict[str, list[WatchGap]] = {}
-        for gap in run.timeline.gaps:
-            meets = gap.from_ns <= last_ns and gap.to_ns >= cutover.at.not_before_ns
-            if gap.kind in JUDGED_KINDS and meets and gap.length_ns > UNSEEN_S * NS_PER_S:
-                blind.setdefault(gap.kind, []).append(gap)
-        yield from (_Finding(Status.INCONCLUSIVE, _gaps_told(kind, gaps)) for kind, gaps in blind.items())
+        blind = [
+            gap
+            for gap in run.timeline.gaps
+            if gap.kind in JUDGED_KINDS
+            and gap.from_ns <= last_ns
+            and gap.to_ns >= cutover.at.not_before_ns
+            and gap.length_ns > UNSEEN_S * NS_PER_S
+        ]
+        if blind:
+            yield _Finding(Status.INCONCLUSIVE, _gaps_told(blind))
 
 
-def _gaps_told(kind: str, gaps: list[WatchGap]) -> str:
+def _gaps_told(gaps: list[WatchGap]) -> str:
+    kinds = list(dict.fromkeys(gap.kind for gap in gaps))
+    named = " and ".join(filter(None, [", ".join(kinds[:-1]), kinds[-1]]))
     longest = max(gaps, key=lambda gap: gap.length_ns)
-    often = f" {len(gaps)} times, once" if len(gaps) > 1 else ""
-    return f"{kind} went unwatched{often} for {seconds(longest.length_ns)} from T8 to T14 ({longest.why})"
+    often = max(Counter(gap.kind for gap in gaps).values())
+    how_long = f"{often} times, once for" if often > 1 else "for up to" if len(gaps) > 1 else "for"
+    return f"{named} went unwatched {how_long} {seconds(longest.length_ns)} from T8 to T14 ({longest.why})"
 
 
 def second_witness(_: Run, __: Cohorts) -> Answer:

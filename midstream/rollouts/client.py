@@ -1,6 +1,7 @@
 """The API server as plain dicts: each request once, each failure a typed error with a sentence."""
 
 import os
+import ssl
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -140,7 +141,9 @@ class Watch:
             for line, received_ns in self._lines():
                 yield self._event(msgspec.json.decode(line), received_ns)
         except (urllib3.exceptions.HTTPError, OSError, msgspec.DecodeError) as error:
-            raise UnreachableError(f"the watch of {self._access.resource} was cut: {error}") from error
+            raise UnreachableError(
+                f"the watch of {self._access.resource} was cut: {_cause(error)}"
+            ) from error
         finally:
             self.close()
 
@@ -328,7 +331,7 @@ class Cluster:
             answer: Object = msgspec.json.decode(response.data)
         except (urllib3.exceptions.HTTPError, OSError, msgspec.DecodeError) as error:
             raise UnreachableError(
-                f"{self.server} broke off its answer to {method} {path}: {error}"
+                f"{self.server} broke off its answer to {method} {path}: {_cause(error)}"
             ) from error
         return answer
 
@@ -358,8 +361,34 @@ class Cluster:
             if not 200 <= response.status < 300:
                 raise _error(response.status, _message(response), access)
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
-            raise UnreachableError(f"the API server {self.server} does not answer: {error}") from error
+            raise UnreachableError(
+                f"the API server {self.server} does not answer: {_cause(error)}"
+            ) from error
         return response
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong at the bottom, in the system's words.
+
+    urllib3 wraps it in several layers, whose words repeat the whole URL: a path can be a secret.
+    """
+    for each in reversed(list(_layers(error))):
+        if isinstance(each, ssl.SSLError):
+            return str(each)
+        if isinstance(each, OSError) and each.strerror:
+            return each.strerror.lower()
+        if isinstance(each, urllib3.exceptions.TimeoutError | TimeoutError):
+            return "timed out"
+    return str(error) if isinstance(error, msgspec.DecodeError) else type(error).__name__
+
+
+def _layers(error: BaseException) -> Iterator[BaseException]:
+    """The error with all that it was made of, outermost first."""
+    yield error
+    inner = (getattr(error, "reason", None), *error.args, error.__cause__)
+    for each in inner:
+        if isinstance(each, BaseException) and each is not error:
+            yield from _layers(each)
 
 
 def _existing(path: str) -> str | None:

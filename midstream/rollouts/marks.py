@@ -369,7 +369,8 @@ def _turns(
     before: Object, after: Object, change: Change, patches: Iterable[OwnPatch]
 ) -> Iterator[RolloutEvent]:
     if argo.is_aborted(after) and not argo.is_aborted(before) and not _is_own(change, patches):
-        yield _event("aborted", change, "status.abort", argo.message(after))
+        told = argo.message(after)
+        yield _event("aborted", change, "status.abort", "" if told == argo.message(before) else told)
     if argo.phase(after) is Phase.DEGRADED and argo.phase(before) is not Phase.DEGRADED:
         yield _event("degraded", change, "status.phase", argo.message(after))
 

@@ -9,7 +9,7 @@ from midstream.cohorts import read_cohorts
 from midstream.rollouts.timeline import MarkName, Timeline
 from midstream.run import LateSpell, LedgerCount, PreviewFinding
 from midstream.streams.ending import Ending
-from tests.midstream.builders import LIMITS, ns, pulse, run, stream, streams, timeline
+from tests.midstream.builders import BUDGET, LIMITS, ns, pulse, run, stream, streams, timeline
 
 PASS, FAIL, INCONCLUSIVE, NOT_EXAMINED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.NOT_EXAMINED
 LONG: dict[str, Any] = {"at": 95.0, "lasts": 15.0}  # open at SIGTERM
@@ -152,3 +152,26 @@ def test_a_sigterm_that_was_not_seen_is_not_said_to_have_met_no_stream():
 
 def test_none_open_at_sigterm_says_how_long_streams_were_proven():
     assert "the longest one was whole 5 s after the cutover" in ask(at_sigterm, streams(80)).why
+
+
+VAGUE = timeline(width=8.0)  # T13 lies within 8 s
+
+
+def test_a_vague_sigterm_is_not_said_to_have_met_no_stream():
+    why = ask(at_sigterm, streams(80, lasts=12.0), timeline=VAGUE).why
+    assert "80 streams may have been open at SIGTERM, none surely" in why
+    assert "within 8 s: see the gaps of the watches" in why
+
+
+@pytest.mark.parametrize("question", [crossing_lost, at_sigterm])
+def test_a_moment_that_is_vague_by_our_own_delay_is_said_to_be_so(question):
+    late = (LateSpell(from_ns=ns(98), to_ns=ns(106)),)
+    why = ask(question, streams(80, at=93.0, lasts=6.0), timeline=VAGUE, late=late).why
+    assert "the load generator was too slow: " in why
+    assert "Give it more CPU" in why
+
+
+def test_old_pods_that_stay_for_ever_get_no_sigterm():
+    never = structs.replace(BUDGET, scale_down_delay_s=None)
+    why = ask(at_sigterm, timeline=timeline(without=[MarkName.T13]), budget=never).why
+    assert "scaleDownDelaySeconds is 0" in why

@@ -7,7 +7,7 @@ from midstream.arrivals import OpenLoop
 from midstream.checks.check import Status
 from midstream.checks.ourselves import arrivals, baseline, ledger, ourselves, script
 from midstream.cohorts import read_cohorts
-from midstream.rollouts.timeline import Timeline
+from midstream.rollouts.timeline import RolloutEvent, Timeline
 from midstream.run import ControlFinding, LedgerCount, PreviewFinding, ScriptEnd, State
 from midstream.streams.ending import Ending
 from midstream.verdict import Decision, judge
@@ -52,6 +52,19 @@ def test_the_script(end, status, words):
     answer = ask(script, script=end)
     assert answer.status is status
     assert words in answer.why
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [("aborted", "who or what aborted it"), ("degraded", "kubectl get pods"), ("deleted", "who deleted it")],
+)
+def test_a_script_that_the_rollout_ended_says_where_to_look(what, words):
+    event = RolloutEvent(what=what, seen_ns=ns(90), source="watch")
+    end = ScriptEnd(state=State.PREVIEW, reason="the Rollout was so before the cutover. It said why.")
+    answer = ask(script, script=end, timeline=Timeline(events=(event,)))
+    assert "It said why. Next: " in answer.why
+    assert words in answer.why.partition("Next: ")[2]
+    assert "--preview-limit" not in answer.why
 
 
 def test_a_script_that_refused_an_unfit_revision_stopped_as_it_should():

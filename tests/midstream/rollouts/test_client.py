@@ -174,8 +174,10 @@ def test_the_token_is_sent(connect):
 def test_no_server_is_unreachable_with_its_address(connect):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with pytest.raises(UnreachableError, match=f"127.0.0.1:{port} does not answer"):
-        connect(f"http://127.0.0.1:{port}").version()
+    said = f"the API server http://127.0.0.1:{port} does not answer: connection refused"
+    with pytest.raises(UnreachableError) as caught:
+        connect(f"http://127.0.0.1:{port}/a-secret-path").version()
+    assert str(caught.value) == said
 
 
 class TestWatch:

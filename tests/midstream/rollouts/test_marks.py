@@ -247,6 +247,7 @@ class TestEvents:
                 [("aborted", "analysis failed")],
                 id="aborted",
             ),
+            pytest.param(paused(31, abort=True), [("aborted", "")], id="aborted, its message is from before"),
             pytest.param(
                 updated(31, phase="Degraded", message="progress deadline exceeded"),
                 [("degraded", "progress deadline exceeded")],
