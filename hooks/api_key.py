@@ -14,7 +14,7 @@ import gevent
 from gevent.event import Event
 
 from hooks.layers import UsageError
-from hooks.options import Settings
+from hooks.settings import Settings
 
 KEY_RENEWAL_S = 300.0  # cloud providers' short-lived tokens last an hour, the shortest usual ones ten minutes
 LIFE_USED = 0.8  # so much of what is left of a key's life passes before another is asked for

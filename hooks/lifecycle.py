@@ -19,11 +19,12 @@ from hooks import verdict
 from hooks.api_key import keep_key_fresh
 from hooks.layers import UsageError
 from hooks.open_files import allow_open_files
-from hooks.options import Mode, Settings, read_settings
 from hooks.planning import load_plan, plan_page, with_counted_prompts
 from hooks.progress import SHOW_S, Progress
 from hooks.promotion import Promotion
+from hooks.read_settings import read_settings
 from hooks.session import Session, keep_session
+from hooks.settings import Mode, Settings
 from hooks.tested import StartError, find_tested
 from midstream.rehearsal.launch import Rehearsal
 from midstream.reports.plan_page import page_text

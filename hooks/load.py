@@ -11,9 +11,9 @@ from locust.env import Environment
 
 from hooks.figure_rows import enter_rows
 from hooks.ledger import Ledger
-from hooks.options import Settings
 from hooks.planning import server_of, wish_of
 from hooks.pulses import PULSE
+from hooks.settings import Settings
 from hooks.tested import Tested
 from midstream.arrivals import steady_open
 from midstream.contract import is_early_stop, stops_early

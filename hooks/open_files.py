@@ -3,8 +3,8 @@
 import resource
 
 from hooks.layers import UsageError
-from hooks.options import Mode, Settings
 from hooks.pulses import MOST_OPEN
+from hooks.settings import Mode, Settings
 
 RESERVE = 200  # the process itself: its modules, logs, watches of the API server, the web UI
 

@@ -4,8 +4,8 @@ import dataclasses
 import math
 
 from hooks.layers import UsageError
-from hooks.options import ROLLOUT_STREAM_SECONDS, Settings
 from hooks.pulses import PULSE
+from hooks.settings import ROLLOUT_STREAM_SECONDS, Settings
 from hooks.tested import Tested, WatchedRollout, verbs_of
 from midstream.lengths import prompt_bound
 from midstream.planner import ImpossiblePlanError, plan_load

@@ -10,9 +10,9 @@ import gevent
 from gevent.event import Event
 
 from hooks.load import Load
-from hooks.options import Settings
 from hooks.planning import script_plan
 from hooks.pulses import Pulses
+from hooks.settings import Settings
 from hooks.tested import Tested, WatchedRollout
 from midstream import promotion
 from midstream.planner.lengths import sigterm_seconds

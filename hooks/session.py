@@ -12,9 +12,9 @@ from locust.env import Environment
 from hooks.arrivals import Arrivals
 from hooks.lateness import LatenessWatch
 from hooks.load import Load
-from hooks.options import Settings
 from hooks.progress import Held, Progress
 from hooks.promotion import Promotion
+from hooks.settings import Settings
 from hooks.tested import Tested
 from midstream.planner.load_plan import LoadPlan
 from midstream.rollouts.timeline import Timeline

@@ -11,7 +11,7 @@ import msgspec
 import midstream
 from hooks.api_key import read_key
 from hooks.layers import UsageError
-from hooks.options import Mode, Settings
+from hooks.settings import Mode, Settings
 from midstream.lengths import tokens_per_s
 from midstream.promotion import Promoter
 from midstream.rehearsal import launch

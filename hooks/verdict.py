@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from hooks.options import Mode
 from hooks.prove import prove
 from hooks.session import Session
+from hooks.settings import Mode
 from midstream.contract import NOT_KEPT, stops_early, without_contract
 from midstream.credential import with_credential
 from midstream.promotion import Script, latest_cutover

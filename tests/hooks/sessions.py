@@ -7,10 +7,10 @@ from locust.env import Environment
 from locust.event import Events
 
 from hooks import tested as target_under_test
-from hooks.options import Mode, Settings
 from hooks.planning import load_plan
 from hooks.progress import Progress
 from hooks.session import Session
+from hooks.settings import Mode, Settings
 from midstream.reports.scene import Scene
 from midstream.run import Subject
 from midstream.scenarios import Scenario, Scenarios

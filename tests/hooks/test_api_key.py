@@ -15,7 +15,8 @@ from gevent.event import Event
 from hooks import api_key
 from hooks.api_key import keep_key_fresh, read_key, renewal_s
 from hooks.layers import UsageError
-from hooks.options import Settings, read_settings
+from hooks.read_settings import read_settings
+from hooks.settings import Settings
 from midstream.streams.target import Target
 from tests.hooks.command_line import parse
 

@@ -13,7 +13,7 @@ from hooks import load as of_load
 from hooks import tested as target_under_test
 from hooks.figure_rows import ROWS
 from hooks.load import Load, StreamNotCompleteError
-from hooks.options import Mode, Settings
+from hooks.settings import Mode, Settings
 from midstream.run import Subject
 from midstream.scenarios import Ask
 from midstream.streams.deadlines import Deadlines

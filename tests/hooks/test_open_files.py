@@ -4,7 +4,7 @@ import pytest
 
 from hooks.layers import UsageError
 from hooks.open_files import RESERVE, allow_open_files
-from hooks.options import Mode, Settings
+from hooks.settings import Mode, Settings
 
 STREAMS = Settings(mode=Mode.PLAIN, users=5_000, spawn_rate=1, sigterm_streams=8, preview_streams=3)
 NEEDED = 5_011 + RESERVE

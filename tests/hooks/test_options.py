@@ -5,19 +5,10 @@ import re
 import pytest
 
 from hooks.layers import UsageError
-from hooks.options import (
-    DEFAULT_SCENARIOS,
-    LOCUST_OPTIONS,
-    OPTIONS,
-    PROJECT,
-    REHEARSAL_PLAN,
-    ROLLOUT_STREAM_SECONDS,
-    TRIGGERS,
-    Mode,
-    Settings,
-    read_settings,
-)
+from hooks.options import LOCUST_OPTIONS, OPTIONS, TRIGGERS
 from hooks.planning import DRAIN_RESERVE_S, PERSON_LIMIT_S, TRIGGER_LIMIT_S
+from hooks.read_settings import REHEARSAL_PLAN, read_settings
+from hooks.settings import DEFAULT_SCENARIOS, PROJECT, ROLLOUT_STREAM_SECONDS, Mode, Settings
 from midstream import smoke_command
 from midstream.arrivals import OpenLoop
 from midstream.promotion import Promoter

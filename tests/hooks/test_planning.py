@@ -8,8 +8,8 @@ import pytest
 
 from hooks import tested as target_under_test
 from hooks.layers import UsageError
-from hooks.options import Mode, Settings
 from hooks.planning import MOST_COUNTED, load_plan, plan_page, server_of, wish_of, with_counted_prompts
+from hooks.settings import Mode, Settings
 from midstream.rollouts.budget import DrainBudget
 from midstream.rollouts.client import Cluster
 from midstream.rollouts.serving_pods import ServingPods

@@ -12,8 +12,8 @@ from hooks import promotion as of_promotion
 from hooks import tested as target_under_test
 from hooks.ledger import Ledger
 from hooks.load import Load
-from hooks.options import Mode, Settings
 from hooks.promotion import Promotion
+from hooks.settings import Mode, Settings
 from midstream.planner.lengths import SIGTERM_RESERVE_S
 from midstream.preview import ValidatedStream
 from midstream.promotion import Action, Promoter, Script

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hooks.options import Mode, Settings
+from hooks.settings import Mode, Settings
 from hooks.tested import _choose_model, _served, shown_command
 from midstream.streams.probe import ModelUnknownError, ServedModel
 from midstream.streams.secret import Secrets

@@ -12,8 +12,8 @@ import pytest
 from hooks import tested as target_under_test
 from hooks import verdict as of_verdict
 from hooks.lateness import LATE_NS, PERIOD_S
-from hooks.options import Mode
 from hooks.promotion import Promotion
+from hooks.settings import Mode
 from hooks.verdict import conclude, gather, show
 from midstream.contract import NOT_KEPT
 from midstream.promotion import Script
