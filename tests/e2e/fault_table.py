@@ -79,6 +79,8 @@ ROWS: tuple[Found, ...] = (
     ),
     Found("renamed-model", FAIL, "404 Not Found", causes=_set("new_revision_unfit")),
     Found("slow-tokens", PASS, "crossing streams survived"),
+    Found("comment-pings", PASS, "crossing streams survived"),
+    Found("stale-keep-alive", PASS, "crossing streams survived", options=("--kept-share", "25%")),
     Found("promote-ignored", INCONCLUSIVE, "promotion", always=True),
     Found("bad-preview", FAIL, "new revision unfit", causes=_set("new_revision_unfit"), always=True),
     Found(

@@ -42,6 +42,14 @@ def test_an_unfit_revision_is_never_promoted(ended):
     assert not {"T7", "T8"} & ended.marks.keys()
 
 
+@pytest.mark.rare
+@pytest.mark.whole_run("stale-keep-alive")
+def test_requests_that_met_the_end_of_a_kept_connection_were_repeated(ended):
+    repeated = [stream for stream in ended.streams if stream["stale_retried"]]
+    assert {stream["lane"] for stream in repeated} == {"main", "pulse"}
+    assert {stream["outcome"] for stream in repeated} == {"complete"}
+
+
 @pytest.mark.whole_run("promote-ignored")
 def test_a_promotion_that_is_ignored_makes_no_cutover(ended):
     assert "T6" in ended.marks

@@ -37,6 +37,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     on_sigterm: OnSigterm
     seed: str  # texts follow from it
     garbage: bool
+    ping_s: float  # 0: no comments
+    stale_keep_alive: bool
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Options:
@@ -58,6 +60,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Optio
         on_sigterm=OnSigterm(given.on_sigterm),
         seed=names[0] if given.seed is None else given.seed,
         garbage=given.garbage,
+        ping_s=given.ping_seconds,
+        stale_keep_alive=given.stale_keep_alive,
     )
 
 
@@ -99,6 +103,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--seed", help="texts follow from it and the prompt; by default the first served name")
     add("--garbage", action="store_true", help="healthy, but each answer's JSON is cut in the middle")
+    add(
+        "--ping-seconds",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="from one comment line of a stream to the next; 0: none",
+    )
+    add(
+        "--stale-keep-alive",
+        action="store_true",
+        help="a kept connection is closed just as its next request comes",
+    )
     return parser
 
 

@@ -10,6 +10,7 @@ from typing import assert_never
 import uvicorn
 
 from midstream.rehearsal.engine.app import Application
+from midstream.rehearsal.engine.keep_alive import StaleKeepAlive
 from midstream.rehearsal.engine.options import OnSigterm, Options
 from midstream.rehearsal.engine.outbox import Break
 from midstream.rehearsal.engine.scheduler import Scheduler
@@ -38,7 +39,8 @@ class EngineServer(uvicorn.Server):
                 host=options.host,
                 port=options.port,
                 loop="asyncio",
-                http="httptools",  # vLLM's choice, hence its bytes
+                # httptools is vLLM's choice, hence its bytes
+                http=StaleKeepAlive if options.stale_keep_alive else "httptools",
                 ws="none",
                 lifespan="off",
                 log_config=None,

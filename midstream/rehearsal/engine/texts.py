@@ -12,6 +12,7 @@ from midstream.rehearsal.asgi import Receive, Scope, Send, until_hang_up
 from midstream.rehearsal.engine import refusal, responses
 from midstream.rehearsal.engine.options import Options
 from midstream.rehearsal.engine.outbox import Break, Outbox
+from midstream.rehearsal.engine.pings import Pings
 from midstream.rehearsal.engine.reply import DONE, ERROR_EVENT, Finished, Label, Reply, reply_to
 from midstream.rehearsal.engine.request import Api, Ask
 from midstream.rehearsal.engine.scheduler import Job, Scheduler
@@ -93,8 +94,9 @@ class Texts:
         await responses.start_stream(scope, send)
         generated = [0] * ask.choices
         unfinished, begun = ask.choices, False
+        pings = Pings(self._options.ping_s, send)
         while unfinished:
-            deltas = await outbox.take()
+            deltas = await pings.until(outbox.take())
             if isinstance(deltas, Break):
                 await _break_stream(deltas, send)
                 return

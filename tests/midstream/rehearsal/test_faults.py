@@ -25,6 +25,7 @@ from midstream.rollouts.budget import pre_stop
 
 ENGINE_ARGS = "MIDSTREAM_ENGINE_ARGS"
 STABLE = "vllm-stable"
+BOTH = ("midstream/engine:v1", "midstream/engine:v2")
 DRAINS = "--shutdown-timeout=25"
 
 
@@ -99,6 +100,8 @@ WHOLE: dict[str, object] = {
             "renamed-model",
             {"images": {"midstream/engine:v2": {ENGINE_ARGS: "--served-model-name rehearsal-model-v2"}}},
         ),
+        ("comment-pings", {"images": {image: {ENGINE_ARGS: "--ping-seconds=0.3"} for image in BOTH}}),
+        ("stale-keep-alive", {"images": {image: {ENGINE_ARGS: "--stale-keep-alive"} for image in BOTH}}),
         ("slow-tokens", {"images": {"midstream/engine:v2": {ENGINE_ARGS: "--tokens-per-second=10"}}}),
         ("never-scaled-down", {"delay": 0}),
         ("slow-propagation", {"network": (Network(service=STABLE, late_s=6),)}),
