@@ -1,14 +1,21 @@
 """Glue between Locust and the core; `install` registers every listener, in their order."""
 
+from weakref import WeakSet
+
 from locust.event import Events
 
 from hooks.help_pages import add_help_pages
 from hooks.lifecycle import Lifecycle, end_start_up_cleanly
 from hooks.options import add_options
 
+_INSTALLED: "WeakSet[Events]" = WeakSet()
+
 
 def install(events: Events) -> None:
-    """Register all that a test needs; a locustfile calls it once, with `locust.events`."""
+    """Register all that a test needs; a locustfile calls it with `locust.events`, several do no harm."""
+    if events in _INSTALLED:
+        return
+    _INSTALLED.add(events)
     end_start_up_cleanly()
     lifecycle = Lifecycle()
     events.init_command_line_parser.add_listener(add_options)
