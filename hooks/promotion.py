@@ -5,6 +5,7 @@ import shlex
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -22,6 +23,7 @@ from midstream.rollouts import argo
 from midstream.rollouts.client import ClusterError
 from midstream.rollouts.edits import RefusedError
 from midstream.rollouts.timeline import Mark, MarkName, Timeline
+from midstream.rollouts.unready import held_up
 from midstream.rollouts.verbs import RolloutVerbs, UnconfirmedError
 from midstream.rollouts.watcher import WATCHED_KINDS, RolloutWatcher
 from midstream.run import PreviewFinding, State
@@ -148,12 +150,20 @@ class Promotion:
             pulse_failed_ns=self.pulses.failed_ns if self.pulses else None,
             dark_since_ns=self.pulses.dark_since_ns if self.pulses else None,
             paused=found is not None and argo.is_paused_for_promotion(found),
+            held_up=self._held_up(found),
             preview=self.preview,
             crossing_open=0 if cutover is None else self._load.ledger.open_since(cutover.at.seen_ns),
             timeline=timeline,
             done=frozenset(self._done),
             refused=dict(self._refused),
         )
+
+    def _held_up(self, found: dict[str, Any] | None) -> str:
+        if found is None or self.state is not State.PREVIEW:
+            return ""
+        new = argo.current_hash(found)
+        pods = self._watcher.present("pods")
+        return held_up(pod for pod in pods if argo.labels(pod).get(argo.HASH_LABEL) == new)
 
     def _look(self, timeline: Timeline) -> None:
         """Read now and then what is about to change, so that its moment is bounded from below as well."""

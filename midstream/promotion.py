@@ -62,6 +62,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     pulse_failed_ns: int | None = None  # when the last pulse was opened that was not answered
     dark_since_ns: int | None = None  # since when no pulse on a new connection was answered
     paused: bool  # the Rollout waits for its promotion
+    held_up: str = ""  # what a pod of the new revision says of why it is not ready
     preview: PreviewFinding | None = None
     crossing_open: int = 0  # streams sent before the cutover that are still open
     timeline: Timeline = Timeline()
@@ -278,7 +279,8 @@ def _preview(at: _Tick) -> Move:
     if broken is not None:
         return Stop(f"the service failed before the cutover, the new revision was not promoted: {broken}")
     if not at.facts.paused:
-        return Wait("the new revision's pods to be ready and the Rollout to pause")
+        words = "the new revision's pods to be ready and the Rollout to pause"
+        return Wait(f"{words}; {at.facts.held_up}" if at.facts.held_up else words)
     if at.facts.preview is None:
         return Ask(Action.VALIDATE_PREVIEW, "the new revision to stream well through the preview Service")
     if at.facts.preview.fit is False:

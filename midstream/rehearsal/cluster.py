@@ -26,6 +26,7 @@ from midstream.rehearsal.faults import (
     image_environments,
     manifest_edits,
     networks_of,
+    node_of,
     steps_of,
 )
 from midstream.rehearsal.images import bundled_images, with_env
@@ -77,6 +78,7 @@ async def run(
         images=with_env(bundled_images(), image_environments(faults)),
         addresses=loopback.pods(),
         reaper=reaper,
+        node=node_of(faults),
     )
     proxy = ProxyProcess(reaper)
     api = ApiServer(Api(store, log_of=kubelet.log_of), loopback, exposure)

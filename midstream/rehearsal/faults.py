@@ -31,6 +31,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     name: str
     sentence: str
     manifest: tuple[Edit, ...] = ()  # edits of the manifests before they are applied
+    node: dict[str, int] = msgspec.field(default_factory=dict)  # what it has of extended resources
     images: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)  # image -> more environment
     controller: ControllerFault = ControllerFault()
     network: tuple[Network, ...] = ()  # how the data plane treats Services, from the start
@@ -80,6 +81,11 @@ def image_environments(faults: Iterable[Fault]) -> dict[str, Mapping[str, str]]:
         for image, env in fault.images.items():
             added[image] = {**added.get(image, {}), **env}
     return added
+
+
+def node_of(faults: Iterable[Fault]) -> dict[str, int]:
+    """The extended resources of the node; of two numbers for one the later fault's counts."""
+    return {name: number for fault in faults for name, number in fault.node.items()}
 
 
 def ignored_gates(faults: Iterable[Fault]) -> frozenset[str]:

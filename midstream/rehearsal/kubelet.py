@@ -8,6 +8,7 @@ from midstream.rehearsal.container import BACK_OFF_S, ContainerRun, Deletion, Po
 from midstream.rehearsal.images import Image
 from midstream.rehearsal.podspec import PodSpec, PodSpecError, read_spec
 from midstream.rehearsal.processes import Log, Reaper
+from midstream.rehearsal.scheduling import no_room, unscheduled
 from midstream.rehearsal.store import Object, Store
 from midstream.rehearsal.timestamps import time_text, utc_now
 
@@ -18,9 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class Kubelet:
-    """Runs every pod of the store on this machine.
+    """Runs every pod of the store that this machine has room for; the others wait until it has.
 
-    `addresses` gives each pod its own loopback address.
+    `addresses` gives each pod its own loopback address; `node` says how many there are of each extended
+    resource.
     """
 
     def __init__(
@@ -30,9 +32,11 @@ class Kubelet:
         images: Mapping[str, Image],
         addresses: Iterator[str],
         reaper: Reaper,
+        node: Mapping[str, int] | None = None,
         back_off_s: float = BACK_OFF_S,
     ) -> None:
         self._store = store
+        self._node = node or {}
         self._images = images
         self._addresses = addresses
         self._reaper = reaper
@@ -71,28 +75,47 @@ class Kubelet:
         metadata = pod["metadata"]
         run = self._pods.get(metadata["uid"])
         if run is None:
+            message = no_room(pod, [each.pod for each in self._pods.values()], self._node)
+            if message:
+                self._hold(pod, message)
+                return
             run = self._pods[metadata["uid"]] = PodRun(pod, next(self._addresses), self._store)
-            group.create_task(self._run(run))
+            group.create_task(self._run(run, group))
         if "deletionTimestamp" in metadata:
             run.deletion.ask(metadata["deletionGracePeriodSeconds"])
+
+    def _hold(self, pod: Object, message: str) -> None:
+        """A pod that is on no node has nothing to end: once deleted it is gone at once."""
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        stored = self._store.get("pods", namespace, name)
+        if stored is None or stored["metadata"]["uid"] != pod["metadata"]["uid"]:
+            return
+        if "deletionTimestamp" in stored["metadata"]:
+            self._store.remove("pods", namespace, name)
+            return
+        status = unscheduled(stored, message)
+        self._store.edit("pods", namespace, name, lambda obj: obj.update(status=status), status=True)
 
     def _gone(self, pod: Object) -> None:
         """Removed at once (grace 0): the kubelet still gives SIGTERM and its minimum of time."""
         if run := self._pods.get(pod["metadata"]["uid"]):
             run.deletion.ask(0)
 
-    async def _run(self, run: "PodRun") -> None:
+    async def _run(self, run: "PodRun", group: asyncio.TaskGroup) -> None:
         try:
             await run.run(self._images, self._reaper, self._back_off_s)
         finally:
             del self._pods[run.uid]
+        for pod in self._store.list("pods")[0]:
+            if pod["metadata"]["uid"] not in self._pods:  # it waited for the room that is free now
+                self._take(pod, group)
 
 
 class PodRun:
     """One pod: its containers, from ContainerCreating until none is left and the object is removed."""
 
     def __init__(self, pod: Object, ip: str, store: Store) -> None:
-        self._pod = pod
+        self.pod = pod
         self._ip = ip
         self._store = store
         self._started_at = time_text(utc_now())
@@ -104,7 +127,7 @@ class PodRun:
     async def run(self, images: Mapping[str, Image], reaper: Reaper, back_off_s: float) -> None:
         """Run all containers until the pod is deleted and they have ended, then remove the object."""
         try:
-            spec = read_spec(self._pod)
+            spec = read_spec(self.pod)
         except PodSpecError as error:
             self._refuse(str(error))
             await self.deletion.asked.wait()
@@ -122,7 +145,7 @@ class PodRun:
         self, spec: PodSpec, images: Mapping[str, Image], reaper: Reaper, back_off_s: float
     ) -> None:
         context = PodContext(
-            pod=self._pod,
+            pod=self.pod,
             ip=self._ip,
             grace_s=spec.termination_grace_period_seconds,
             deletion=self.deletion,
@@ -146,11 +169,11 @@ class PodRun:
 
     @property
     def _namespace(self) -> str:
-        return str(self._pod["metadata"]["namespace"])
+        return str(self.pod["metadata"]["namespace"])
 
     @property
     def _name(self) -> str:
-        return str(self._pod["metadata"]["name"])
+        return str(self.pod["metadata"]["name"])
 
     def _current(self) -> Object | None:
         """The object as stored now; None when it is gone or another pod has its name."""

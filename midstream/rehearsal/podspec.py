@@ -90,6 +90,13 @@ class Port(_Spec, frozen=True, kw_only=True, rename="camel"):
     name: str = ""
 
 
+class Resources(_Spec, frozen=True, kw_only=True, rename="camel"):
+    """What a container asks of its node: a number, or a quantity such as "500m"."""
+
+    limits: dict[str, int | float | str] = msgspec.field(default_factory=dict)
+    requests: dict[str, int | float | str] = msgspec.field(default_factory=dict)
+
+
 class Container(_Spec, frozen=True, kw_only=True, rename="camel"):
     """One process of the pod."""
 
@@ -104,6 +111,7 @@ class Container(_Spec, frozen=True, kw_only=True, rename="camel"):
     readiness_probe: Probe | None = None
     liveness_probe: Probe | None = None
     lifecycle: Lifecycle = Lifecycle()
+    resources: Resources = Resources()
 
     @property
     def pre_stop(self) -> PreStop:

@@ -68,6 +68,9 @@ def _hopeless(store: Store, namespace: str) -> Iterator[tuple[str, str]]:
     """Pods that will not become ready, each with what says so."""
     for pod in store.list("pods", namespace)[0]:
         name, status = pod["metadata"]["name"], pod.get("status", {})
+        for condition in status.get("conditions", []):
+            if condition.get("reason") == "Unschedulable":
+                yield name, condition["message"]
         if status.get("reason") in HOPELESS:
             yield name, status["message"]
         for container in status.get("containerStatuses", []):

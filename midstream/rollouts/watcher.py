@@ -157,6 +157,11 @@ class RolloutWatcher:
         with self._lock:
             return self._sightings[kind].now().get(name)
 
+    def present(self, kind: str) -> list[Object]:
+        """Every object of a kind that is there now, as far as it was seen."""
+        with self._lock:
+            return list(self._sightings[kind].now().values())
+
     def has_listed(self, kind: str) -> bool:
         """Whether the first list of a kind is in: before that nothing of it is watched."""
         with self._lock:

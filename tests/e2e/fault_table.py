@@ -81,6 +81,7 @@ ROWS: tuple[Found, ...] = (
     Found("slow-tokens", PASS, "crossing streams survived"),
     Found("comment-pings", PASS, "crossing streams survived"),
     Found("stale-keep-alive", PASS, "crossing streams survived", options=("--kept-share", "25%")),
+    Found("no-capacity", INCONCLUSIVE, "Insufficient nvidia.com/gpu", options=("--preview-limit", "8")),
     Found("promote-ignored", INCONCLUSIVE, "promotion", always=True),
     Found("bad-preview", FAIL, "new revision unfit", causes=_set("new_revision_unfit"), always=True),
     Found(

@@ -54,6 +54,7 @@ class World:
     def __init__(self) -> None:
         self.timeline = Timeline()
         self.rollout: dict[str, Any] | None = objects.rollout()
+        self.pods: list[dict[str, Any]] = []
         self.called: list[tuple[str, Any]] = []
         self.looked: list[tuple[str, str]] = []
         self.watched: set[str] = set()
@@ -99,6 +100,9 @@ class Watcher:
 
     def latest(self, kind: str, name: str) -> dict[str, Any] | None:
         return self._world.rollout if (kind, name) == ("rollouts", "vllm") else None
+
+    def present(self, kind: str) -> list[dict[str, Any]]:
+        return self._world.pods if kind == "pods" else []
 
     def look(self, kind: str, name: str) -> None:
         self._world.looked.append((kind, name))
@@ -280,6 +284,23 @@ def test_a_whole_promotion(world, load, promotion, failures):
     assert not load.undisturbed
     assert not one.notes
     assert not failures
+
+
+def test_what_holds_a_new_pod_up_is_in_what_is_waited_for(world, promotion):
+    """The old revision's pods may say what they like."""
+    world.does["same"] = lambda: world.add(MarkName.T0)
+    world.rollout = objects.rollout(status={"currentPodHash": NEW, "blueGreen": {"activeSelector": OLD}})
+    reasons = {OLD: "Other", NEW: "Unschedulable"}
+    for revision, reason in reasons.items():
+        conditions = [{"type": "PodScheduled", "status": "False", "reason": reason}]
+        labels = {"rollouts-pod-template-hash": revision}
+        world.pods.append(
+            {"metadata": {"name": f"p-{revision}", "labels": labels}, "status": {"conditions": conditions}}
+        )
+    end = run(promotion(preview_limit_s=0.3)).end
+    assert end is not None
+    assert end.state is State.PREVIEW
+    assert end.reason.endswith(f"; pod p-{NEW} is held up, Unschedulable")
 
 
 def test_the_baseline_is_from_the_first_moment_of_all_streams_to_the_trigger(world, promotion):

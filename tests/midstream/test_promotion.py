@@ -113,6 +113,12 @@ STAYS = {
     "the change is asked for": (script(State.TRIGGER), facts(), "observed", {Action.TRIGGER}),
     "the change was asked for already": (script(State.TRIGGER, **ASKED), facts(), "observed", set()),
     "not paused yet": (script(State.PREVIEW), facts(timeline=TRIGGERED), "to pause", set()),
+    "not ready, with the pod's reason": (
+        script(State.PREVIEW),
+        facts(timeline=TRIGGERED, held_up="pod p is held up, Unschedulable"),
+        "to pause; pod p is held up, Unschedulable",
+        set(),
+    ),
     "paused, not validated": (
         script(State.PREVIEW),
         facts(paused=True, timeline=TRIGGERED),

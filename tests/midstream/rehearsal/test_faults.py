@@ -14,6 +14,7 @@ from midstream.rehearsal.faults import (
     image_environments,
     manifest_edits,
     networks_of,
+    node_of,
     steps_of,
 )
 from midstream.rehearsal.images import bundled_images
@@ -42,6 +43,7 @@ def what(name: str) -> dict[str, object]:
         "delay": rollout["spec"]["strategy"]["blueGreen"]["scaleDownDelaySeconds"],
         "progress": rollout["spec"].get("progressDeadlineSeconds"),
         "images": image_environments([fault]),
+        "node": node_of([fault]),
         "ignored": set(ignored_gates([fault])),
         "network": networks_of([fault]),
         "steps": [(step.at.value, type(step)) for step in steps_of([fault])],
@@ -56,6 +58,7 @@ WHOLE: dict[str, object] = {
     "delay": 5,
     "progress": None,
     "images": {},
+    "node": {},
     "ignored": set(),
     "network": (),
     "steps": [],
@@ -103,6 +106,7 @@ WHOLE: dict[str, object] = {
         ("comment-pings", {"images": {image: {ENGINE_ARGS: "--ping-seconds=0.3"} for image in BOTH}}),
         ("stale-keep-alive", {"images": {image: {ENGINE_ARGS: "--stale-keep-alive"} for image in BOTH}}),
         ("slow-tokens", {"images": {"midstream/engine:v2": {ENGINE_ARGS: "--tokens-per-second=10"}}}),
+        ("no-capacity", {"node": {"nvidia.com/gpu": 1}}),
         ("never-scaled-down", {"delay": 0}),
         ("slow-propagation", {"network": (Network(service=STABLE, late_s=6),)}),
         ("cut-at-switch", {"network": (Network(service=STABLE, cut_at_switch=True),)}),

@@ -95,9 +95,16 @@ async def until(condition: Callable[[], object], what: Callable[[], str] = lambd
 
 
 @contextlib.asynccontextmanager
-async def node(back_off_s: float = 10.0) -> AsyncIterator[Node]:
+async def node(back_off_s: float = 10.0, **has: int) -> AsyncIterator[Node]:
     store, range_ = Store(), loopback.take()
-    kubelet = Kubelet(store, images=IMAGES, addresses=range_.pods(), reaper=Reaper(), back_off_s=back_off_s)
+    kubelet = Kubelet(
+        store,
+        images=IMAGES,
+        addresses=range_.pods(),
+        reaper=Reaper(),
+        node={f"example.com/{name}": number for name, number in has.items()},
+        back_off_s=back_off_s,
+    )
     running = asyncio.create_task(kubelet.run())
     try:
         yield Node(store, kubelet, range_)
@@ -280,6 +287,39 @@ async def test_pid_1_without_an_action_for_sigterm_never_gets_it() -> None:
         ended = await here.end(2)
         assert ended["exitCode"] == 137
         assert ended["took_s"] > 1.9
+
+
+ONE_GPU = {"limits": {"example.com/gpu": 1}}
+
+
+def conditions(pod: Object | None) -> dict[str, str]:
+    found = (pod or {}).get("status", {}).get("conditions", [])
+    return {condition["type"]: condition["status"] for condition in found}
+
+
+async def test_a_pod_waits_until_there_is_room_for_it() -> None:
+    async with node(gpu=1) as here:
+        here.create_command(["sleep", "60"], resources=ONE_GPU)
+        await until(lambda: here.ready)
+        first = here.pod
+        assert first
+        second = {**first, "metadata": {"name": "q", "namespace": "ns"}, "status": {}}
+        here.store.create("pods", second)
+        await until(lambda: conditions(here.store.get("pods", "ns", "q")) == {"PodScheduled": "False"})
+        waiting = here.store.get("pods", "ns", "q")
+        assert waiting
+        assert waiting["status"]["phase"] == "Pending"
+        here.store.delete("pods", "ns", "p", 0)
+        await until(lambda: conditions(here.store.get("pods", "ns", "q")).get("Ready") == "True")
+        here.store.delete("pods", "ns", "q", 0)
+
+
+async def test_a_pod_that_waits_for_room_is_gone_as_soon_as_it_is_deleted() -> None:
+    async with node() as here:
+        here.create_command(["sleep", "60"], resources=ONE_GPU)
+        await until(lambda: conditions(here.pod) == {"PodScheduled": "False"})
+        here.store.delete("pods", "ns", "p", 30)
+        await until(lambda: here.pod is None)
 
 
 async def test_sigkill_from_outside_is_exit_137_of_every_process_and_a_restart() -> None:

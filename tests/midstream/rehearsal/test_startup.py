@@ -45,6 +45,13 @@ def started(status: Object) -> Cluster:
 
 
 HOPELESS = {
+    "no room on the node": (
+        {
+            "phase": "Pending",
+            "conditions": [{"reason": "Unschedulable", "message": "0/1 nodes are available"}],
+        },
+        "0/1 nodes are available",
+    ),
     "its command ended": (
         {
             "phase": "Running",
