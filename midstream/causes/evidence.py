@@ -14,8 +14,9 @@ from midstream.streams.record import Lane, StreamRecord
 
 # vLLM ends its streams within 0.5 s of SIGTERM (facts 2); the kubelet may send it a second later than T13.
 SIGTERM_REACTION_S = 2.0
-TOKEN_PAUSE_S = 1.0  # a stream that falls silent at SIGTERM had its last token up to so long before
-SILENCE_S = 2.0  # without a token before the connection broke: the engine had stopped, not the connection
+# A stream that falls silent at SIGTERM had its last token up to so long before. Where a connection breaks after
+# a longer pause, the engine had stopped before.
+TOKEN_PAUSE_S = 1.0
 
 
 class Loss(NamedTuple):
@@ -41,7 +42,7 @@ class Loss(NamedTuple):
         if stream.ending not in (Ending.TRUNCATED, Ending.RESET):
             return stream.ending.is_deadline
         last_ns = stream.last_token_ns
-        return last_ns is not None and stream.end_ns - last_ns > SILENCE_S * NS_PER_S
+        return last_ns is not None and stream.end_ns - last_ns > TOKEN_PAUSE_S * NS_PER_S
 
     @property
     def failed_ns(self) -> int:
