@@ -14,8 +14,8 @@ from midstream.streams.record import Lane, StreamRecord
 
 # vLLM ends its streams within 0.5 s of SIGTERM (facts 2); the kubelet may send it a second later than T13.
 SIGTERM_REACTION_S = 2.0
-# A stream that falls silent at SIGTERM had its last token up to so long before. Where a connection breaks after
-# a longer pause, the engine had stopped before.
+# A stream that falls silent at SIGTERM had its last token up to so long before. Where a connection breaks
+# after a longer pause, the engine had stopped before.
 TOKEN_PAUSE_S = 1.0
 
 

@@ -1,6 +1,6 @@
 """Faults as data: what is broken in a rehearsal, each at the place where it happens in real life."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -8,6 +8,7 @@ import yaml
 
 from midstream.rehearsal.bluegreen import GATES
 from midstream.rehearsal.edits import Edit
+from midstream.rehearsal.engine.options import EXTRA_ARGS
 from midstream.rehearsal.network import Network
 from midstream.rehearsal.steps import AnyStep
 
@@ -74,12 +75,16 @@ def manifest_edits(faults: Iterable[Fault]) -> list[Edit]:
     return [edit for fault in faults for edit in fault.manifest]
 
 
-def image_environments(faults: Iterable[Fault]) -> dict[str, Mapping[str, str]]:
-    """What the faults add to each image; of two values for one variable the later fault's counts."""
-    added: dict[str, Mapping[str, str]] = {}
+def image_environments(faults: Iterable[Fault]) -> dict[str, dict[str, str]]:
+    """What the faults add to each image: arguments add up, of another variable the later fault's counts."""
+    added: dict[str, dict[str, str]] = {}
     for fault in faults:
         for image, env in fault.images.items():
-            added[image] = {**added.get(image, {}), **env}
+            known = added.setdefault(image, {})
+            arguments = [each[EXTRA_ARGS] for each in (known, env) if EXTRA_ARGS in each]
+            known.update(env)
+            if arguments:
+                known[EXTRA_ARGS] = " ".join(arguments)
     return added
 
 

@@ -134,13 +134,13 @@ def test_a_fault_under_another_name_is_found_by_its_path(tmp_path) -> None:
     assert find_fault(str(path)).manifest == find_fault("short-grace").manifest
 
 
-def test_faults_add_up_and_the_later_one_counts(tmp_path) -> None:
+def test_faults_add_up_their_arguments_too(tmp_path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(
         "{name: o, sentence: s, images: {midstream/engine:v2: {MIDSTREAM_ENGINE_ARGS: -x, B: b}}}"
     )
     faults = [find_fault(name) for name in ("bad-preview", "short-grace", "promote-ignored", str(other))]
-    assert image_environments(faults) == {"midstream/engine:v2": {ENGINE_ARGS: "-x", "B": "b"}}
+    assert image_environments(faults) == {"midstream/engine:v2": {ENGINE_ARGS: "--garbage -x", "B": "b"}}
     assert len(manifest_edits(faults)) == 1
     assert ignored_gates(faults) == {"promotion"}
 
