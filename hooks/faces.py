@@ -2,9 +2,11 @@
 
 import io
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol, TextIO, cast
 
 from gevent import monkey
@@ -50,8 +52,9 @@ class LogFace:
 
     def line(self, words: str) -> None:
         """One line."""
-        self._stream.write(printable(words) + "\n")
-        self._stream.flush()
+        with going_on(self._stream):
+            self._stream.write(printable(words) + "\n")
+            self._stream.flush()
 
     def show(self, scene: Scene, since_s: float) -> None:
         """A line when something has changed."""
@@ -103,7 +106,8 @@ class TerminalFace:
         live, self._live, self._closed = self._live, None, True
         if live is not None:
             live.update("")
-            live.stop()  # sys.stderr is the real one again
+            with going_on(self._stream):
+                live.stop()  # sys.stderr is the real one again
             for log in self._logs:
                 log.setStream(sys.stderr)
         self._paint()
@@ -127,10 +131,11 @@ class TerminalFace:
     def _paint(self) -> None:
         self._painted_s = time.monotonic()
         lines, self._waiting = self._waiting, []
-        if lines:
-            self._console.print(Text("\n".join(lines)))
-        elif self._live is not None:
-            self._live.refresh()
+        with going_on(self._stream):
+            if lines:
+                self._console.print(Text("\n".join(lines)))
+            elif self._live is not None:
+                self._live.refresh()
 
 
 class _SteadyConsole(Console):
@@ -140,6 +145,16 @@ class _SteadyConsole(Console):
         """Do nothing."""
         del show
         return False
+
+
+@contextmanager
+def going_on(stream: TextIO) -> Iterator[None]:
+    """Where the reader is gone, words go nowhere from now on: the verdict's files and exit code matter on."""
+    try:
+        yield
+    except OSError:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _takes_more(stream: TextIO) -> bool:

@@ -92,7 +92,7 @@ class Progress:
         if self._lost[kind] <= LOST_LINES:
             self.say(loss_words(record, timeline()))
         elif self._lost[kind] == LOST_LINES + 1:
-            self.say(f"more streams {kind} are counted from now on")
+            self.say(f"from now on streams {kind} are only counted")
 
     def close(self) -> None:
         """Nothing more is shown; lines are still said."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from hooks.faces import going_on
 from hooks.prove import prove
 from hooks.session import Session
 from hooks.settings import Mode
@@ -58,8 +59,9 @@ def _unwritten(verdict: Verdict, error: ResultsError) -> Verdict:
 
 def show(session: Session, report: Report) -> None:
     """Print the report, the verdict last."""
-    write_console(report, sys.stdout, session.folder)
-    sys.stdout.flush()
+    with going_on(sys.stdout):
+        write_console(report, sys.stdout, session.folder)
+        sys.stdout.flush()
 
 
 def gather(session: Session) -> Run:

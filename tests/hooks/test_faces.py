@@ -27,16 +27,18 @@ class Terminal:
     """A pseudo-terminal: what a program writes to it, and what a person then sees."""
 
     def __init__(self) -> None:
-        self._master, slave = pty.openpty()
+        master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         tty.setraw(slave)  # what is written comes out as it is
-        os.set_blocking(self._master, False)
+        os.set_blocking(master, False)
+        self._master: int | None = master
         self.stream = os.fdopen(slave, "w", encoding="utf-8")
         self.raw = ""
 
     def read(self) -> str:
         """All that was written until now."""
         self.stream.flush()
+        assert self._master is not None
         try:
             while chunk := os.read(self._master, 65536):
                 self.raw += chunk.decode()
@@ -64,9 +66,15 @@ class Terminal:
                     assert code.endswith("m"), repr(code)
         return [line.rstrip() for line in lines]
 
+    def hang_up(self) -> None:
+        """The window is closed."""
+        if self._master is not None:
+            os.close(self._master)
+            self._master = None
+
     def close(self) -> None:
         self.stream.close()
-        os.close(self._master)
+        self.hang_up()
 
 
 @pytest.fixture
@@ -127,6 +135,15 @@ def test_a_log_has_each_line_at_once_and_escaped():
     out = Flushed()
     LogFace(out).line("a \x1b[31mred\rword")
     assert out.seen == "a \\x1b[31mred\\rword\n"
+
+
+def test_a_log_whose_reader_is_gone_does_not_end_the_test():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        face = LogFace(stream)
+        face.line("nobody reads this")
+        face.line("nor this")
 
 
 def test_a_log_tells_a_scene_once():
@@ -196,6 +213,14 @@ def test_a_terminal_that_takes_nothing_does_not_hold_the_test(face, terminal):
     termios.tcflow(terminal.stream, termios.TCOON)
     face.show(SCENE, 2)
     assert "said meanwhile" in terminal.screen()
+
+
+def test_a_terminal_that_is_gone_does_not_end_the_test(face, terminal):
+    face.show(SCENE, 0)
+    terminal.hang_up()
+    face.line("nobody reads this")
+    face.show(SCENE, 1)
+    face.close()
 
 
 @pytest.fixture

@@ -216,7 +216,7 @@ def test_many_lost_streams_of_one_kind_do_not_flood_the_screen(progress, clock, 
     for _ in range(LOST_LINES + 20):
         progress.lost(stream(Ending.RESET), no_timeline)
     assert len(lines) == LOST_LINES + 1
-    assert lines[-1].endswith("] more streams reset are counted from now on")
+    assert lines[-1].endswith("] from now on streams reset are only counted")
     progress.lost(stream(Ending.ABORTED), no_timeline)
     assert "lost: aborted" in lines[-1]
     progress.tick(script(State.DRAIN, clock), PLAN, held())
