@@ -1,5 +1,6 @@
 """What does not fit in a plan: each finding a sentence with what to do."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -169,6 +170,17 @@ def _untimed_sigterm_streams(scene: Scene) -> Iterator[str]:
         )
 
 
+def _shed(scene: Scene) -> Iterator[str]:
+    loop = scene.wish.open_loop
+    needed = 0 if loop is None else math.ceil(loop.rate * scene.plan.main.seconds)
+    if loop is not None and needed > loop.most_open:
+        yield (
+            f"{loop.rate:g} arrivals a second of {scene.plan.main.seconds:.3g} s each would have {needed} "
+            f"streams open, --max-inflight {loop.most_open} sheds the rest: raise it to {needed} or lower "
+            "--arrivals"
+        )
+
+
 def _few_crossing(scene: Scene) -> Iterator[str]:
     most = open_at_once(scene.wish, scene.server.tokens_per_s)
     most += scene.wish.sigterm_streams if scene.plan.sigterm is not None else 0
@@ -220,6 +232,7 @@ _RULES: tuple[Callable[[Scene], Iterator[str]], ...] = (
     _never_terminated,
     _no_stream_at_sigterm,
     _untimed_sigterm_streams,
+    _shed,
     _few_crossing,
     _deadlines,
     _run_time,

@@ -31,5 +31,15 @@ def read_report(run: Run, verdict: Verdict) -> Report:
         cohorts=cohorts,
         cohort_table=table(cohorts),
         metrics=metrics,
-        notes=(*run.notes, *pulse_notes(run), *time_notes(run.clocks, metrics)),
+        notes=(*run.notes, *_shed(run), *pulse_notes(run), *time_notes(run.clocks, metrics)),
+    )
+
+
+def _shed(run: Run) -> tuple[str, ...]:
+    loop = run.open_loop
+    if loop is None or not loop.shed:
+        return ()
+    return (
+        f"{loop.shed} of {loop.offered} arrivals were shed, as {loop.most_open} streams were open "
+        "(--max-inflight): the service was not offered the load that was asked for",
     )

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from midstream.arrivals import OpenLoop
 from midstream.promotion import Promoter
 from tests.midstream.planner.plans import BUDGET, PLAIN, SERVER, budget, cache, plan, server, wish
 
@@ -179,3 +180,11 @@ def test_the_advice_fits():
     fewer = plan(wish(stream_seconds=40, users=33), told)
     shorter = plan(wish(stream_seconds=13), told)
     assert not any("KV cache" in each for each in (*fewer.findings, *shorter.findings))
+
+
+@pytest.mark.parametrize(("most", "sheds"), [(1000, False), (240, False), (239, True)])
+def test_arrivals_that_would_be_shed(most, sheds):
+    loop = OpenLoop(rate=4, ramp_up_s=10, most_open=most)
+    found = [words for words in plan(wish(open_loop=loop)).findings if "sheds" in words]
+    assert bool(found) is sheds
+    assert all("raise it to 240" in words for words in found)
