@@ -5,7 +5,7 @@ from midstream.causes.cause import UNEXPLAINED, Cause
 from midstream.causes.evidence import Loss, Rule, Scene, Sighting, at_sigterm, losses, read_scene
 from midstream.causes.without_loss import dead_key, unfit
 from midstream.causes.words import ENDING_WORDS, Group, Seen, cause_of
-from midstream.cohorts import Cohorts
+from midstream.cohorts import Cohort, Cohorts
 from midstream.run import Run
 from midstream.streams.record import Lane
 
@@ -29,10 +29,14 @@ def _explain(loss: Loss, scene: Scene) -> tuple[Rule, Sighting]:
     return UNKNOWN, Sighting(at_sigterm(loss, scene))
 
 
+def _rank(group: Group) -> tuple[bool, bool]:
+    return group.lane is Lane.PULSE, group.place.cohort is not Cohort.CROSSING
+
+
 def find_causes(run: Run, cohorts: Cohorts) -> tuple[Cause, ...]:
     """One cause for each group of losses; an unfit revision before all.
 
-    Those of the main lane come first, for its streams decide the verdict; then the largest.
+    Those that the verdict's sentence speaks of come first: of the main lane, crossing; then the largest.
     """
     scene = read_scene(run, cohorts)
     groups: dict[Group, list[Seen]] = {}
@@ -41,6 +45,6 @@ def find_causes(run: Run, cohorts: Cohorts) -> tuple[Cause, ...]:
         stream = loss.member.stream
         group = Group(rule, stream.lane, loss.place, loss.member.revision, stream.ending)
         groups.setdefault(group, []).append(Seen(loss, sighting))
-    ordered = sorted(groups.items(), key=lambda item: (item[0].lane is Lane.PULSE, -len(item[1])))
+    ordered = sorted(groups.items(), key=lambda item: (*_rank(item[0]), -len(item[1])))
     told = tuple(cause_of(group, seen, scene) for group, seen in ordered)
     return (*unfit(run), *dead_key(run), *told)

@@ -72,7 +72,7 @@ def cause_of(group: Group, seen: Sequence[Seen], scene: Scene) -> Cause:
     marks = _once(each.sighting.marks for each in seen)
     also = _once(each.sighting.also for each in seen)
     words = _once(each.sighting.words for each in seen)
-    line = f"{_subject(group, len(seen), scene)}{_moment(seen, scene.run)}{_where(group, marks, scene)}"
+    line = f"{_subject(group, seen, scene)}{_moment(seen, scene.run)}{_where(group, marks, scene)}"
     return Cause(
         line=f"{line}: {group.rule.sentence}",
         cause=group.rule.name,
@@ -91,13 +91,20 @@ def _once(several: Iterable[Iterable[_T]]) -> tuple[_T, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(several)))
 
 
-def _subject(group: Group, lost: int, scene: Scene) -> str:
+def _subject(group: Group, seen: Sequence[Seen], scene: Scene) -> str:
     kind = "pulses" if group.lane is Lane.PULSE else "streams"
     cohort = group.place.cohort
     named = f"{kind} open at SIGTERM" if cohort is Cohort.AT_SIGTERM else f"{cohort} {kind}"
     if not scene.run.watches_rollout:
         named = kind
-    return f"{lost} of {scene.totals[group.place, group.lane]} {named} {ENDING_WORDS[group.ending]}"
+    before = "fell silent, then " if all(_was_silent_first(each.loss) for each in seen) else ""
+    return (
+        f"{len(seen)} of {scene.totals[group.place, group.lane]} {named} {before}{ENDING_WORDS[group.ending]}"
+    )
+
+
+def _was_silent_first(loss: Loss) -> bool:
+    return loss.fell_silent and not loss.ending.is_deadline
 
 
 _MARK_WORDS: dict[MarkName, str] = {

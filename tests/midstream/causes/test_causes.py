@@ -363,6 +363,11 @@ def test_without_the_evidence_the_cause_is_unexplained(judged):
     assert names(judged) == [UNEXPLAINED]
 
 
+def test_a_silence_that_ended_in_a_kill_is_told_by_the_silence():
+    (cause,) = found(silent(105.8, Ending.TRUNCATED, until=119.9, subject=BARE, **KILLED_AT_16))
+    assert "streams fell silent, then truncated within 0.2 s of SIGTERM" in cause.line
+
+
 def test_a_missing_prestop_is_named_in_what_shows_it_and_in_the_mend():
     (cause,) = found(silent(110.9, budget=NO_PRE_STOP))
     assert cause.evidence[-2:] == (
@@ -412,6 +417,11 @@ def test_an_unfit_revision_is_a_cause_without_any_lost_stream():
 def test_two_causes_are_told_apart_the_larger_first():
     both = (*lost(Ending.ENDED_EARLY).streams, *streams(3, Ending.CONNECT_REFUSED, at=102.0, lasts=0.1))
     assert names(run(both)) == ["no_drain", "refused_after_cutover"]
+
+
+def test_crossing_streams_come_before_more_others():
+    judged = run([*streams(80), *streams(2, Ending.ENDED_EARLY, lasts=11.4), *refused().streams[80:]])
+    assert names(judged) == ["no_drain", "refused_after_cutover"]
 
 
 def test_pulses_come_after_the_streams_that_decide_the_verdict():
