@@ -97,14 +97,10 @@ def _subject(group: Group, seen: Sequence[Seen], scene: Scene) -> str:
     named = f"{kind} open at SIGTERM" if cohort is Cohort.AT_SIGTERM else f"{cohort} {kind}"
     if not scene.run.watches_rollout:
         named = kind
-    before = "fell silent, then " if all(_was_silent_first(each.loss) for each in seen) else ""
-    return (
-        f"{len(seen)} of {scene.totals[group.place, group.lane]} {named} {before}{ENDING_WORDS[group.ending]}"
-    )
-
-
-def _was_silent_first(loss: Loss) -> bool:
-    return loss.fell_silent and not loss.ending.is_deadline
+    ended = ENDING_WORDS[group.ending]
+    if not group.ending.is_deadline and all(each.loss.fell_silent for each in seen):
+        ended = f"fell silent (later {ended})"
+    return f"{len(seen)} of {scene.totals[group.place, group.lane]} {named} {ended}"
 
 
 _MARK_WORDS: dict[MarkName, str] = {
