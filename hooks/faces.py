@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, TextIO, cast
 
+import gevent
 from gevent import monkey
 from rich.console import Console
 from rich.live import Live
@@ -82,13 +83,16 @@ class TerminalFace:
         self._closed = False
         self._waiting: list[str] = []
         self._painted_s = 0.0
+        self._is_put_off = False
         self._logs: list[logging.StreamHandler[TextIO]] = []
 
     def line(self, words: str) -> None:
         """One line above the rows, with the next paint at the latest."""
         self._waiting.append(printable(words))
-        if self._live is None or self._may_paint():
+        if self._live is None:
             self._paint()
+        else:
+            self._paint_soon()
 
     def show(self, scene: Scene, since_s: float) -> None:
         """Paint the scene, unless the last paint was a moment ago."""
@@ -124,6 +128,19 @@ class TerminalFace:
         self._logs = [log for log in _stream_logs() if log.stream is real]
         for log in self._logs:
             log.setStream(sys.stderr)  # now Rich's, which writes above the rows
+
+    def _paint_soon(self) -> None:
+        """Now or a little later: no further scene may come that would take the lines along."""
+        if self._may_paint():
+            self._paint()
+        elif not self._is_put_off:
+            self._is_put_off = True
+            gevent.spawn_later(PAINT_S, self._paint_waiting)
+
+    def _paint_waiting(self) -> None:
+        self._is_put_off = False
+        if self._waiting:
+            self._paint_soon()
 
     def _may_paint(self) -> bool:
         return time.monotonic() - self._painted_s >= PAINT_S and _takes_more(self._stream)

@@ -9,9 +9,11 @@ import re
 import struct
 import sys
 import termios
+import time
 import tty
 from collections.abc import Iterator
 
+import gevent
 import pytest
 
 from hooks import faces
@@ -200,6 +202,16 @@ def test_a_scene_is_painted_some_times_a_second_whatever_comes(face, terminal, m
     assert len(terminal.read()) == painted
     face.close()
     assert [line for line in terminal.screen() if line] == [f"line {number}" for number in range(100)]
+
+
+def test_a_line_is_seen_even_when_no_further_scene_comes(face, terminal, monkeypatch):
+    monkeypatch.setattr(faces, "PAINT_S", 0.05)
+    face.show(SCENE, 0)
+    face.line("a moment after the scene")
+    deadline = time.monotonic() + 10
+    while "a moment after the scene" not in terminal.screen():
+        assert time.monotonic() < deadline
+        gevent.sleep(0.01)
 
 
 def test_a_terminal_that_takes_nothing_does_not_hold_the_test(face, terminal):
