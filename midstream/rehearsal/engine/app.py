@@ -39,8 +39,9 @@ class Application:
         try:
             await self._route(scope)(scope, receive, send)
         except Refusal as answer:
+            kind = (b"content-type", answer.content_type)
             headers = [] if answer.bare else responses.signature(scope)
-            await responses.send_whole(send, answer.status, answer.body, [responses.JSON, *headers])
+            await responses.send_whole(send, answer.status, answer.body, [kind, *headers])
 
     def _route(self, scope: Scope) -> Route:
         methods = self._routes.get(scope["path"])

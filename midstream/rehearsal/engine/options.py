@@ -1,6 +1,7 @@
 """The engine's command line, with vLLM's names where vLLM has the option."""
 
 import argparse
+import math
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,14 @@ class OnSigterm(StrEnum):
     HANG = "hang"  # vLLM, 10 runs of 21
     ERROR = "error"  # vLLM, 2 runs of 21
     CUT = "cut"  # other servers
+
+
+class Damage(StrEnum):
+    """What happens to a stream in its middle, although its end looks whole."""
+
+    REPEAT = "repeat"  # an event comes twice
+    DROP = "drop"  # an event is missing
+    MIX = "mix"  # the events from there on carry another label
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +48,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     garbage: bool
     ping_s: float  # 0: no comments
     stale_keep_alive: bool
+    refuse: int | None  # the status
+    refuse_share: float  # of the requests
+    refuse_s: float
+    damage: Damage | None
+    from_usr1: bool
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Options:
@@ -62,6 +76,11 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Optio
         garbage=given.garbage,
         ping_s=given.ping_seconds,
         stale_keep_alive=given.stale_keep_alive,
+        refuse=given.refuse,
+        refuse_share=given.refuse_share,
+        refuse_s=given.refuse_seconds,
+        damage=None if given.damage is None else Damage(given.damage),
+        from_usr1=given.from_usr1,
     )
 
 
@@ -115,7 +134,28 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="a kept connection is closed just as its next request comes",
     )
+    _add_defects(parser.add_argument_group("its defects, which /health does not show"))
     return parser
+
+
+def _add_defects(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--refuse",
+        type=int,
+        choices=[429, 500, 503],
+        help="answer with it: 429 as Envoy's rate limit, 500 as vLLM with a dead engine, 503 as Envoy "
+        "without an upstream",
+    )
+    add("--refuse-share", type=_share, default=1.0, metavar="SHARE", help="of the requests, evenly spread")
+    add("--refuse-seconds", type=_seconds, default=math.inf, metavar="SECONDS", help="and no longer")
+    add(
+        "--damage",
+        choices=[damage.value for damage in Damage],
+        help="in the middle of each stream an event comes twice, or is missing, or the `model` changes; its "
+        "end is that of a whole one",
+    )
+    add("--from-usr1", action="store_true", help="they begin when SIGUSR1 comes, not at the start")
 
 
 def _port(text: str) -> int:
@@ -136,6 +176,13 @@ def _seconds(text: str) -> float:
     number = float(text)
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no length of time")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share of a whole")
     return number
 
 

@@ -11,6 +11,8 @@ class Refusal(Exception):  # noqa: N818 - an answer that HTTP asks for, not a fa
     `bare` says that vLLM's middleware never saw it: no `vary`, no `x-request-id` (`drain-late-chat`).
     """
 
+    content_type = b"application/json"
+
     def __init__(
         self, status: int, message: str, kind: str, param: str | None = None, *, bare: bool = False
     ) -> None:
@@ -59,6 +61,27 @@ ENGINE_DEAD = "EngineCore encountered an issue. See stack trace (above) for the 
 def engine_dead() -> Refusal:
     """The engine died under a response that had not begun."""
     return Refusal(500, ENGINE_DEAD, "InternalServerError", bare=True)
+
+
+class ProxyRefusal(Refusal):
+    """What a proxy before the engine answers by itself, in plain text as Envoy does."""
+
+    content_type = b"text/plain"
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(status, text, "", bare=True)
+        self.body = text.encode()
+
+
+def rate_limited() -> Refusal:
+    """Envoy's local rate limit filter."""
+    return ProxyRefusal(429, "local_rate_limited")
+
+
+def no_upstream() -> Refusal:
+    """Envoy, as a sidecar whose container does not take connections."""
+    reason = "reset reason: connection failure, transport failure reason: delayed connect error: 111"
+    return ProxyRefusal(503, f"upstream connect error or disconnect/reset before headers. {reason}")
 
 
 def no_route(status: HTTPStatus) -> Refusal:

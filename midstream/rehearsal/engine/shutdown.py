@@ -10,6 +10,7 @@ from typing import assert_never
 import uvicorn
 
 from midstream.rehearsal.engine.app import Application
+from midstream.rehearsal.engine.defects import Defects
 from midstream.rehearsal.engine.keep_alive import StaleKeepAlive
 from midstream.rehearsal.engine.options import OnSigterm, Options
 from midstream.rehearsal.engine.outbox import Break
@@ -31,7 +32,8 @@ class EngineServer(uvicorn.Server):
         self._scheduler = Scheduler(
             slots=options.max_num_seqs, tokens_per_second=options.tokens_per_second, ttft_s=options.ttft_s
         )
-        self._texts = Texts(options, self._scheduler, on_idle=self._end)
+        self._defects = Defects(options)
+        self._texts = Texts(options, self._scheduler, self._defects, on_idle=self._end)
         self._terminating = asyncio.Event()
         super().__init__(
             uvicorn.Config(
@@ -53,6 +55,8 @@ class EngineServer(uvicorn.Server):
         if self._options.load_s:
             log.info("loading for %g s", self._options.load_s)
             await self._load()
+        if self._options.from_usr1:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._defects.begin)
         if not self.should_exit:
             await super().startup(sockets)
 

@@ -10,6 +10,7 @@ import msgspec
 
 from midstream.rehearsal.asgi import Receive, Scope, Send, until_hang_up
 from midstream.rehearsal.engine import refusal, responses
+from midstream.rehearsal.engine.defects import Defects
 from midstream.rehearsal.engine.options import Options
 from midstream.rehearsal.engine.outbox import Break, Outbox
 from midstream.rehearsal.engine.pings import Pings
@@ -26,10 +27,13 @@ NOTHING = Delta((), "", "abort")  # `drain-late-token-id-prompt-not-streaming`
 class Texts:
     """All texts that are asked of one engine. `on_idle` is called once a drain has none left to wait for."""
 
-    def __init__(self, options: Options, scheduler: Scheduler, on_idle: Callable[[], None]) -> None:
+    def __init__(
+        self, options: Options, scheduler: Scheduler, defects: Defects, on_idle: Callable[[], None]
+    ) -> None:
         self.open = 0  # requests that are not answered yet
         self._options = options
         self._scheduler = scheduler
+        self._defects = defects
         self._on_idle = on_idle
         self._draining = False
         self._fingerprint = f"vllm-{VERSION}-{zlib.crc32(options.model.encode()):08x}"
@@ -45,6 +49,7 @@ class Texts:
         """Answer one request. Raises Refusal, before anything was sent."""
         if self._draining and not ask.came_as_ids:
             raise refusal.draining()
+        self._defects.refuse()
         reply = reply_to(ask, self._label(ask, scope))
         self.open += 1
         try:
@@ -107,13 +112,16 @@ class Texts:
             for choice, delta in deltas.items():
                 first = not generated[choice]
                 generated[choice] += len(delta.token_ids)
-                await self._send_event(reply.event(choice, delta, generated[choice], first=first), send)
+                event = reply.event(choice, delta, generated[choice], first=first)
+                asked = ask.sampling[choice // ask.n].max_tokens
+                for sent in self._defects.damaged(event, delta, generated[choice], asked):
+                    await self._send_event(sent, send)
                 unfinished -= delta.finish_reason is not None
         await self._close_stream(ask, reply, sum(generated), send)
 
     async def _close_stream(self, ask: Ask, reply: Reply, generated: int, send: Send) -> None:
         if ask.include_usage:
-            await self._send_event(reply.closing(generated), send)
+            await self._send_event(self._defects.closing(reply.closing(generated)), send)
         await responses.send_part(send, DONE)
         await responses.end_stream(send)
 
