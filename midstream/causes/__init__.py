@@ -1,6 +1,6 @@
 """Why streams were lost: groups of losses, each set beside the evidence that explains it."""
 
-from midstream.causes import new_revision, old_revision
+from midstream.causes import before_update, new_revision, old_revision
 from midstream.causes.cause import UNEXPLAINED, Cause
 from midstream.causes.evidence import Loss, Rule, Scene, Sighting, at_sigterm, losses, read_scene
 from midstream.causes.without_loss import dead_key, unfit
@@ -12,7 +12,7 @@ from midstream.streams.record import Lane
 __all__ = ["ENDING_WORDS", "RULES", "UNEXPLAINED", "Cause", "find_causes"]
 
 # The first rule that the evidence shows is told, so the narrower one stands before the wider.
-RULES: tuple[Rule, ...] = (*old_revision.RULES, *new_revision.RULES)
+RULES: tuple[Rule, ...] = (*before_update.RULES, *old_revision.RULES, *new_revision.RULES)
 UNKNOWN = Rule(
     UNEXPLAINED,
     lambda _, __: None,

@@ -17,6 +17,8 @@ SIGTERM_REACTION_S = 2.0
 # A stream that falls silent at SIGTERM had its last token up to so long before. Where a connection breaks
 # after a longer pause, the engine had stopped before.
 TOKEN_PAUSE_S = 1.0
+CHANCE = 0.01  # what is less likely than this was no chance
+COLD_WITHIN_S = 1.0  # a revision that is not warm shows it to the first who come
 
 
 class Loss(NamedTuple):
@@ -61,6 +63,9 @@ class Scene(NamedTuple):
     marks: dict[tuple[MarkName, int], tuple[Mark, ...]]  # of the old pods, by promotion
     totals: Counter[tuple[Place, Lane]]
     keyless: frozenset[int]  # promotions whose new revision refused the key, and nobody had before
+    sound_before: dict[int, frozenset[Ending]]  # by promotion: endings that no stream had before it
+    of_new_alone: dict[int, frozenset[Ending]]  # by promotion: endings that only its new revision has
+    cold_ns: dict[int, int]  # by promotion: the last 5xx of a new revision that then served
 
 
 class Sighting(NamedTuple):
@@ -91,7 +96,61 @@ def read_scene(run: Run, cohorts: Cohorts) -> Scene:
         },
         Counter((place, member.stream.lane) for member in cohorts.members for place in member.places),
         frozenset(cutover.number for cutover in run.timeline.cutovers if _refuses_key(cutover, run)),
+        {cutover.number: _unmet_before(cutover, run) for cutover in run.timeline.cutovers},
+        {cutover.number: _endings_of_new_alone(cutover, cohorts) for cutover in run.timeline.cutovers},
+        {
+            cutover.number: last_ns
+            for cutover in run.timeline.cutovers
+            if (last_ns := _last_cold_ns(cutover, run, cohorts)) is not None
+        },
     )
+
+
+def _unmet_before(cutover: Cutover, run: Run) -> frozenset[Ending]:
+    """The endings that came after a cutover alone; none where no stream was whole before it."""
+    before = {stream.ending for stream in run.streams if stream.end_ns <= cutover.at.not_before_ns}
+    return frozenset(Ending) - before if Ending.COMPLETE in before else frozenset()
+
+
+def _endings_of_new_alone(cutover: Cutover, cohorts: Cohorts) -> frozenset[Ending]:
+    """None where no stream of another revision was whole: then nothing shows that the other one is well."""
+    of_new = {member.stream.ending for member in cohorts.members if is_of_new(member, cutover)}
+    others = {member.stream.ending for member in cohorts.members if not is_of_new(member, cutover)}
+    return frozenset(of_new - others) if Ending.COMPLETE in others else frozenset()
+
+
+def is_of_new(member: Member, cutover: Cutover) -> bool:
+    """Whether its label says so, or, where a gateway hides labels, that it was begun after the cutover."""
+    if member.revision is not None:
+        return member.revision == cutover.new
+    return member.stream.fresh and member.stream.opened_ns > cutover.at.seen_ns
+
+
+def _last_cold_ns(cutover: Cutover, run: Run, cohorts: Cohorts) -> int | None:
+    """When the new revision answered 5xx last, if it did so from the cutover on and served after that.
+
+    It did where so many whole streams in a row were less likely than CHANCE with the share of 5xx from
+    before. Not where old pods were deleted by then: a 5xx may be of a data plane that still sends to them.
+    """
+    cold_ns = [
+        stream.opened_ns
+        for stream in run.streams
+        if stream.fresh and stream.ending is Ending.HTTP_5XX and stream.opened_ns > cutover.at.not_before_ns
+    ]
+    if not cold_ns or min(cold_ns) > cutover.at.seen_ns + round(COLD_WITHIN_S * NS_PER_S):
+        return None
+    deleted = pod_marks(run.timeline, MarkName.T12, cutover)
+    if any(mark.not_before_ns < min(cold_ns) for mark in deleted):
+        return None
+    last_ns = max(cold_ns)
+    served_ns = [
+        member.stream.opened_ns
+        for member in cohorts.members
+        if is_of_new(member, cutover) and member.stream.outcome is Outcome.COMPLETE
+    ]
+    later = sum(opened_ns > last_ns for opened_ns in served_ns)
+    share = len(cold_ns) / (len(cold_ns) + len(served_ns) - later)
+    return last_ns if later and (1 - share) ** later < CHANCE else None
 
 
 def _refuses_key(cutover: Cutover, run: Run) -> bool:

@@ -104,6 +104,7 @@ def _subject(group: Group, seen: Sequence[Seen], scene: Scene) -> str:
 
 
 _MARK_WORDS: dict[MarkName, str] = {
+    MarkName.T0: "the change of the template",
     MarkName.T8: "the cutover",
     MarkName.T12: "the deletion of their pod was asked",
     MarkName.T13: "SIGTERM",

@@ -53,7 +53,7 @@ def test_a_share_of_the_requests_is_refused(arguments: str, met: str) -> None:
 
 def test_refusals_end_after_their_time_which_begins_once() -> None:
     clock = Clock()
-    defects = Defects(parse("--refuse 503 --refuse-seconds 5 --from-usr1".split(), {}), clock)
+    defects = Defects(parse(["--refuse", "503", "--refuse-seconds", "5", "--from-usr1"], {}), clock)
     clock.now_s += 100
     defects.begin()
     clock.now_s += 4.9
