@@ -2,7 +2,7 @@
 
 import msgspec
 
-from midstream.streams.ending import Outcome
+from midstream.streams.ending import Ending, Outcome
 from midstream.streams.record import StreamRecord
 
 NS_PER_S = 1_000_000_000
@@ -18,12 +18,21 @@ class Dark(msgspec.Struct, frozen=True, kw_only=True):
     last_failed_ns: int | None = None
 
 
+# What came was an answer from its first token to its end: its content is for the rates to judge.
+_DAMAGED = (Ending.MIXED_REVISION, Ending.REPEATED, Ending.SHORT)
+
+
+def was_answered(pulse: StreamRecord) -> bool:
+    """Whether a pulse shows that the service could be reached."""
+    return pulse.outcome is Outcome.COMPLETE or pulse.ending in _DAMAGED
+
+
 def after_pulse(dark: Dark, record: StreamRecord) -> tuple[Dark, str]:
     """One more pulse has ended: what is known now, with a line for people where that has changed."""
     if record.outcome is Outcome.OURS:
         return dark, ""
     ended = dark.ended + 1
-    if record.outcome is Outcome.COMPLETE:
+    if was_answered(record):
         if dark.since_ns is None or record.opened_ns < dark.since_ns:
             return msgspec.structs.replace(dark, ended=ended), ""
         lasted_s = (record.opened_ns - dark.since_ns) / NS_PER_S

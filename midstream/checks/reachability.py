@@ -8,6 +8,7 @@ from typing import NamedTuple
 from midstream.checks.check import Answer, Status, at_most, no_cutover, seconds
 from midstream.checks.doubt import is_doubtful
 from midstream.cohorts import NS_PER_S, Cohorts
+from midstream.dark import was_answered
 from midstream.run import Run
 from midstream.streams.ending import Outcome
 from midstream.streams.record import Lane, StreamRecord
@@ -95,7 +96,7 @@ def longest_silence(pulses: Iterable[StreamRecord], from_ns: int, to_ns: int, ru
     for pulse in pulses:
         if not from_ns <= pulse.opened_ns <= to_ns or _says_nothing(pulse, run):
             continue
-        if pulse.outcome is Outcome.COMPLETE:
+        if was_answered(pulse):
             most_ns = max(most_ns, pulse.opened_ns - answered_ns)
             answered_ns, failed_ns = pulse.opened_ns, None
         else:

@@ -3,8 +3,8 @@
 from midstream.checks.check import seconds
 from midstream.checks.reachability import kept_silence, pulses_of
 from midstream.cohorts import NS_PER_S
+from midstream.dark import was_answered
 from midstream.run import Run
-from midstream.streams.ending import Outcome
 
 
 def pulse_notes(run: Run) -> tuple[str, ...]:
@@ -19,7 +19,7 @@ def pulse_notes(run: Run) -> tuple[str, ...]:
         for pulse in pulses_of(run, fresh=False)
         if silence.from_ns <= pulse.opened_ns <= silence.from_ns + silence.least_ns
     )
-    endings = sorted({pulse.ending.value for pulse in within if pulse.outcome is not Outcome.COMPLETE})
+    endings = sorted({pulse.ending.value for pulse in within if not was_answered(pulse)})
     since_s = (silence.from_ns - run.timeline.cutovers[0].at.seen_ns) / NS_PER_S
     return (
         f"clients that keep their connections got no answer for {seconds(silence.least_ns)} "

@@ -27,6 +27,7 @@ def after(*endings, at=100.0):
     [
         pytest.param((), None, 0, 0, id="none yet"),
         pytest.param((OK, OK), None, 0, 0, id="all answered"),
+        pytest.param((OK, Ending.SHORT, Ending.REPEATED), None, 0, 0, id="answers with wrong tokens"),
         pytest.param((OK, NO, NO), 100.1, 2, 1, id="dark since the first of a row"),
         pytest.param((NO, OK, NO), 100.2, 1, 3, id="dark again"),
         pytest.param((NO, NO, OK), None, 0, 2, id="answered again"),

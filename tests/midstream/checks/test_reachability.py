@@ -36,6 +36,9 @@ def ask(records, **changes):
         pytest.param(pulses((100.5, 100.9), (102, 102.4)), PASS, id="two short ones do not add up"),
         pytest.param(pulses((100.5, 105), ending=Ending.HTTP_5XX), FAIL, id="503 is no answer"),
         pytest.param(pulses((100.5, 105), ending=Ending.RESET), FAIL, id="a lost pulse is no answer"),
+        pytest.param(
+            pulses((100.5, 105), ending=Ending.MIXED_REVISION), PASS, id="an answer of two labels is one"
+        ),
         pytest.param(pulses((100.5, 105), ending=Ending.CUT), INCONCLUSIVE, id="pulses we cut tell nothing"),
         pytest.param(pulses((95, 99.8)), PASS, id="unreachable only before the cutover"),
         pytest.param(pulses(step=1.5), INCONCLUSIVE, id="too few to tell"),
