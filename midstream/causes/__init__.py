@@ -3,7 +3,7 @@
 from midstream.causes import before_update, new_revision, old_revision
 from midstream.causes.cause import UNEXPLAINED, Cause
 from midstream.causes.evidence import Loss, Rule, Scene, Sighting, at_sigterm, losses, read_scene
-from midstream.causes.without_loss import dead_key, unfit
+from midstream.causes.without_loss import dead_key, slow_first_tokens, unfit
 from midstream.causes.words import ENDING_WORDS, Group, Seen, cause_of
 from midstream.cohorts import Cohort, Cohorts
 from midstream.run import Run
@@ -47,4 +47,4 @@ def find_causes(run: Run, cohorts: Cohorts) -> tuple[Cause, ...]:
         groups.setdefault(group, []).append(Seen(loss, sighting))
     ordered = sorted(groups.items(), key=lambda item: (*_rank(item[0]), -len(item[1])))
     told = tuple(cause_of(group, seen, scene) for group, seen in ordered)
-    return (*unfit(run), *dead_key(run), *told)
+    return (*unfit(run), *dead_key(run), *slow_first_tokens(run, cohorts), *told)

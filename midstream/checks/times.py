@@ -27,7 +27,7 @@ def ttft_p95(run: Run, _: Cohorts) -> Answer:
     if not told:
         return nothing_finished(limit)
     least_ns, most_ns = (
-        _p95(sorted(ends)) for ends in zip(*(_ttft_bounds(stream, run) for stream in told), strict=True)
+        _p95(sorted(ends)) for ends in zip(*(ttft_bounds(stream, run) for stream in told), strict=True)
     )
     seen_ns = _p95(sorted(math.inf if stream.ttft_ns is None else stream.ttft_ns for stream in told))
     status = at_most(least_ns, most_ns, limit_s * NS_PER_S)
@@ -44,7 +44,7 @@ def _tells_ttft(stream: StreamRecord) -> bool:
     return stream.lane is Lane.MAIN and (stream.ttft_ns is not None or stream.outcome is not Outcome.OURS)
 
 
-def _ttft_bounds(stream: StreamRecord, run: Run) -> tuple[float, float]:
+def ttft_bounds(stream: StreamRecord, run: Run) -> tuple[float, float]:
     """(at least, at most) ns.
 
     A time that we took is never early: only the lower bound moves with our delay. A stamp of the kernel
