@@ -1,7 +1,7 @@
 """What losses are set beside: the marks of the promotion, the budget, the command of the engine."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from midstream.checks.doubt import last_wait_ns
@@ -14,6 +14,7 @@ from midstream.streams.record import Lane, StreamRecord
 
 # vLLM ends its streams within 0.5 s of SIGTERM (facts 2); the kubelet may send it a second later than T13.
 SIGTERM_REACTION_S = 2.0
+KUBELET_BEAT_S = 1.0  # it looks at its containers once a second, so SIGTERM may come that long after T13
 # A stream that falls silent at SIGTERM had its last token up to so long before. Where a connection breaks
 # after a longer pause, the engine had stopped before.
 TOKEN_PAUSE_S = 1.0
@@ -62,6 +63,7 @@ class Scene(NamedTuple):
     run: Run
     marks: dict[tuple[MarkName, int], tuple[Mark, ...]]  # of the old pods, by promotion
     totals: Counter[tuple[Place, Lane]]
+    deaf: dict[int, int]  # promotion -> streams that the old pods began after their SIGTERM
     keyless: frozenset[int]  # promotions whose new revision refused the key, and nobody had before
     sound_before: dict[int, frozenset[Ending]]  # by promotion: endings that no stream had before it
     of_new_alone: dict[int, frozenset[Ending]]  # by promotion: endings that only its new revision has
@@ -87,14 +89,16 @@ class Rule(NamedTuple):
 
 def read_scene(run: Run, cohorts: Cohorts) -> Scene:
     """What the losses of a run are set beside."""
+    marks = {
+        (name, cutover.number): pod_marks(run.timeline, name, cutover)
+        for name in (MarkName.T12, MarkName.T13, MarkName.T14)
+        for cutover in run.timeline.cutovers
+    }
     return Scene(
         run,
-        {
-            (name, cutover.number): pod_marks(run.timeline, name, cutover)
-            for name in (MarkName.T12, MarkName.T13, MarkName.T14)
-            for cutover in run.timeline.cutovers
-        },
+        marks,
         Counter((place, member.stream.lane) for member in cohorts.members for place in member.places),
+        {cutover.number: _begun_after_sigterm(cutover, run, marks) for cutover in run.timeline.cutovers},
         frozenset(cutover.number for cutover in run.timeline.cutovers if _refuses_key(cutover, run)),
         {cutover.number: _unmet_before(cutover, run) for cutover in run.timeline.cutovers},
         {cutover.number: _endings_of_new_alone(cutover, cohorts) for cutover in run.timeline.cutovers},
@@ -151,6 +155,22 @@ def _last_cold_ns(cutover: Cutover, run: Run, cohorts: Cohorts) -> int | None:
     later = sum(opened_ns > last_ns for opened_ns in served_ns)
     share = len(cold_ns) / (len(cold_ns) + len(served_ns) - later)
     return last_ns if later and (1 - share) ** later < CHANCE else None
+
+
+def _begun_after_sigterm(
+    cutover: Cutover, run: Run, marks: Mapping[tuple[MarkName, int], tuple[Mark, ...]]
+) -> int:
+    """Streams that the old revision began, with a token, when all its pods had been told to end."""
+    told = marks[MarkName.T13, cutover.number]
+    if not told:
+        return 0
+    from_ns = max(mark.seen_ns for mark in told) + round(KUBELET_BEAT_S * NS_PER_S)
+    to_ns = max((mark.seen_ns for mark in marks[MarkName.T14, cutover.number]), default=0)
+    return sum(
+        from_ns < stream.opened_ns < to_ns
+        for stream in run.streams
+        if stream.revisions == (cutover.old,) and stream.first_token_ns is not None
+    )
 
 
 def _refuses_key(cutover: Cutover, run: Run) -> bool:

@@ -2,11 +2,21 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from midstream.causes.evidence import Loss, Rule, Scene, Sighting, at_sigterm, old_command, old_pod_marks
+from midstream.causes.evidence import (
+    KUBELET_BEAT_S,
+    SIGTERM_REACTION_S,
+    Loss,
+    Rule,
+    Scene,
+    Sighting,
+    at_sigterm,
+    old_command,
+    old_pod_marks,
+)
 from midstream.cohorts import NS_PER_S
-from midstream.rollouts.timeline import Mark, MarkName
+from midstream.rollouts.timeline import Cutover, Mark, MarkName
 from midstream.run import Run
 from midstream.streams.ending import Ending
 
@@ -76,29 +86,53 @@ def _grace_below_pre_stop(loss: Loss, scene: Scene) -> Sighting | None:
 
 
 def _shell_as_pid_1(loss: Loss, scene: Scene) -> Sighting | None:
-    """Killed at the end of the grace period, while PID 1 is a shell that passes no signal on."""
-    sighting = _killed_in_grace(loss, scene)
-    old = scene.run.subject.old
-    if sighting is None or old is None or not swallows_sigterm(old.command):
+    """SIGTERM was not heard, and PID 1 is a shell that may pass none on."""
+    sighting, old = _deaf(loss, scene), scene.run.subject.old
+    if sighting is None or old is None or not may_swallow_sigterm(old.command):
         return None
     return sighting._replace(words=(*sighting.words, f"PID 1 of the pod: {shlex.join(old.command[:3])}"))
 
 
-def swallows_sigterm(command: Sequence[str]) -> bool:
-    """Whether PID 1 is a shell that waits for the server: as an init it ignores SIGTERM (pid_namespaces(7)).
+def _deaf(loss: Loss, scene: Scene) -> Sighting | None:
+    """Killed at the end of the grace period, until which all went on as if SIGTERM had never come."""
+    sighting = _killed_in_grace(loss, scene)
+    if sighting is None or loss.cutover is None:
+        return None
+    words = [*_goes_on_beginning(loss.cutover, scene), *_flows_beyond_drain(loss, scene)]
+    return sighting._replace(words=(*sighting.words, *words)) if words else None
 
-    A shell that `exec`s or traps is none. Nor is one with a single command, by which dash >= 0.5.11 and bash
-    replace themselves: there the command alone tells nothing.
+
+def _goes_on_beginning(cutover: Cutover, scene: Scene) -> Iterator[str]:
+    """A server that was told to end begins nothing more (vLLM 0.32 answers 500, facts 2)."""
+    begun = scene.deaf[cutover.number]
+    if begun:
+        yield f"the old pods still began {begun} streams more than {KUBELET_BEAT_S:g} s after SIGTERM"
+
+
+def _flows_beyond_drain(loss: Loss, scene: Scene) -> Iterator[str]:
+    budget, last_ns = scene.run.budget, loss.member.stream.last_token_ns
+    told = old_pod_marks(loss, scene, MarkName.T13)
+    if budget is None or budget.engine_drain_s is None or last_ns is None or not told:
+        return
+    late_s = (last_ns - max(mark.seen_ns for mark in told)) / NS_PER_S
+    if late_s > budget.engine_drain_s + SIGTERM_REACTION_S:
+        yield f"tokens came {late_s:.1f} s after SIGTERM, the engine drains for {budget.engine_drain_s:g} s"
+
+
+def may_swallow_sigterm(command: Sequence[str]) -> bool:
+    """Whether PID 1 is a shell that may wait for the server: an init ignores SIGTERM (pid_namespaces(7)).
+
+    One that `exec`s or traps does not. Whether a shell replaces itself by its last command is its own affair:
+    bash 5.2 does, dash 0.5.12 does not even where there is a single one.
     """
     match command:
         case [shell, flags, script, *_] if shell.rpartition("/")[2] in _SHELLS and _RUNS.fullmatch(flags):
-            return bool(_SEVERAL.search(script.strip())) and not _PASSES_ON.search(script)
+            return not _PASSES_ON.search(script)
     return False
 
 
 _SHELLS = ("sh", "bash", "dash", "ash", "zsh")
 _RUNS = re.compile(r"-[a-z]*c[a-z]*")
-_SEVERAL = re.compile(r"[;\n|]|&&")
 _PASSES_ON = re.compile(r"(?:^|[\s;&|(])(?:exec|trap)\s")
 
 
@@ -214,6 +248,13 @@ RULES: tuple[Rule, ...] = (
         "cut it off",
         "start the engine by `exec` in the shell, or as the container's command itself; then see that "
         "terminationGracePeriodSeconds is above preStop + the longest stream",
+    ),
+    Rule(
+        "sigterm_ignored",
+        _deaf,
+        "SIGTERM did not reach the engine, or it ignores it: the old pods went on as before until SIGKILL",
+        "make the engine PID 1 of its container (`exec` in a start script), or put an init such as tini "
+        "before it; then see that terminationGracePeriodSeconds is above preStop + the longest stream",
     ),
     Rule(
         "grace_too_short",

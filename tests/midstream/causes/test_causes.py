@@ -1,5 +1,6 @@
 import ast
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from msgspec import structs
 
 from midstream import causes, checks, cohorts, verdict
 from midstream.causes import ENDING_WORDS, UNEXPLAINED, Cause, find_causes
-from midstream.causes.old_revision import swallows_sigterm
+from midstream.causes.old_revision import may_swallow_sigterm
 from midstream.cohorts import read_cohorts
 from midstream.rollouts.timeline import Cutover, MarkName, Timeline
 from midstream.run import Image, PreviewFinding, Run
@@ -50,11 +51,11 @@ def hung(**changes: Any) -> Run:
     return run((*streams(39), *silent), **changes)
 
 
-def killed(**changes: Any) -> Run:
+def killed(others: Iterable[StreamRecord] = (), **changes: Any) -> Run:
     """Cut when the grace period of 16 s, which began at 104 s, was over."""
     cut = streams(41, Ending.TRUNCATED, at=95.0, lasts=24.9)
-    given = {"timeline": timeline(exit_code=137), "budget": structs.replace(NO_DRAIN, grace_s=16)}
-    return run((*streams(39), *cut), **(given | changes))
+    given = {"timeline": timeline(exit_code=137), "budget": structs.replace(BUDGET, grace_s=16)}
+    return run((*streams(39), *cut, *others), **(given | changes))
 
 
 SHORT_DRAIN = structs.replace(BUDGET, engine_drain_s=5, sources={"engine_drain_s": "--shutdown-timeout 5"})
@@ -71,6 +72,10 @@ def silent(last: float, ending: Ending = Ending.STALLED, *, until: float = 126.0
 def behind(*command: str) -> dict[str, Any]:
     """The old revision's command."""
     return {"subject": structs.replace(SUBJECT, old=Image(revision=OLD, command=command))}
+
+
+AFTER = streams(3, at=108, lasts=1, revisions=(OLD,))
+SHELL = behind("sh", "-c", 'vllm serve "$@"; echo over', "sh", "--host=$(POD_IP)")
 
 
 def refused(ending: Ending = Ending.CONNECT_REFUSED, **changes: Any) -> Run:
@@ -169,11 +174,28 @@ def test_the_line_says_which_streams_when_where_and_why():
             "grace_below_prestop",
             id="SIGKILL while preStop ran",
         ),
+        pytest.param(killed(AFTER, **SHELL), "shell_pid1", id="behind a shell, going on after SIGTERM"),
         pytest.param(
-            killed(**behind("sh", "-c", 'vllm serve "$@"; echo over')), "shell_pid1", id="behind a shell"
+            killed(budget=structs.replace(NO_DRAIN, grace_s=16), **SHELL),
+            "shell_pid1",
+            id="behind a shell, tokens beyond the drain",
+        ),
+        pytest.param(killed(AFTER), "sigterm_ignored", id="behind what is not known, going on after SIGTERM"),
+        pytest.param(
+            killed(AFTER, **behind("sh", "-c", "exec vllm serve model")),
+            "sigterm_ignored",
+            id="exec by the shell, going on after SIGTERM",
+        ),
+        pytest.param(killed(**SHELL), "grace_too_short", id="behind a shell, nothing begun after SIGTERM"),
+        pytest.param(
+            killed(streams(3, at=106.5, lasts=1, revisions=(OLD,)), **SHELL),
+            "grace_too_short",
+            id="begun when SIGTERM may still have been on its way",
         ),
         pytest.param(
-            killed(**behind("sh", "-c", "exec vllm serve model")), "grace_too_short", id="exec by the shell"
+            killed(streams(3, at=108, lasts=1, revisions=(NEW,)), **SHELL),
+            "grace_too_short",
+            id="begun by the new revision after SIGTERM",
         ),
         pytest.param(refused(), "refused_after_cutover", id="connections refused after the cutover"),
         pytest.param(refused(Ending.HTTP_5XX), "refused_after_cutover", id="503 after the cutover"),
@@ -346,7 +368,7 @@ AT_137 = timeline(exit_code=137)
             id="killed long before a grace shorter than preStop was over",
         ),
         pytest.param(
-            killed(timeline=timeline(exit_code=0), **behind("sh", "-c", "vllm serve; true")),
+            killed(AFTER, timeline=timeline(exit_code=0), **SHELL),
             id="behind a shell, but not killed",
         ),
         pytest.param(refused(timeline=Timeline()), id="refused: no cutover seen"),
@@ -376,9 +398,14 @@ def test_a_missing_prestop_is_named_in_what_shows_it_and_in_the_mend():
 
 
 def test_a_shell_is_shown_by_its_script():
-    (cause,) = found(killed(**behind("sh", "-c", 'vllm serve "$@"; echo over', "sh", "--host=$(POD_IP)")))
+    (cause,) = found(killed(AFTER, **SHELL))
+    assert cause.evidence[-2] == "the old pods still began 3 streams more than 1 s after SIGTERM"
     assert cause.evidence[-1] == """PID 1 of the pod: sh -c 'vllm serve "$@"; echo over'"""
     assert "`exec`" in cause.mend
+
+
+def test_a_server_that_refuses_after_sigterm_has_heard_it():
+    assert names(killed(pooled(108, 109), **SHELL)) == ["grace_too_short", "kept_connection_drained"]
 
 
 SHELLS = {
@@ -386,7 +413,7 @@ SHELLS = {
     "by its path, with more flags": (("/bin/bash", "-euxc", "cd /m && vllm serve m"), True),
     "several lines": (("bash", "-c", "set -e\nvllm serve m\n"), True),
     "its output is piped": (("sh", "-c", "vllm serve m 2>&1 | tee /log"), True),
-    "a single command, which most shells become": (("sh", "-c", "vllm serve m\n"), False),
+    "a single command": (("sh", "-c", "vllm serve m\n"), True),
     "exec": (("sh", "-c", "cd /m && exec vllm serve m"), False),
     "exec on a line of its own": (("sh", "-c", "set -e\nexec vllm serve m"), False),
     "a trap": (("bash", "-c", "trap 'kill $!' TERM; vllm serve m & wait"), False),
@@ -399,8 +426,8 @@ SHELLS = {
 
 
 @pytest.mark.parametrize(("command", "swallows"), SHELLS.values(), ids=SHELLS)
-def test_a_shell_that_stays_pid_1_and_passes_no_signal_on(command, swallows):
-    assert swallows_sigterm(command) is swallows
+def test_a_shell_that_may_stay_pid_1_and_pass_no_signal_on(command, swallows):
+    assert may_swallow_sigterm(command) is swallows
 
 
 def test_an_unfit_revision_is_a_cause_without_any_lost_stream():
