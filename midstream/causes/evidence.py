@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from midstream.causes.paths import CommonAge, Reached, common_age, cut_on_old, reached
 from midstream.checks.doubt import last_wait_ns
 from midstream.cohorts import NS_PER_S, Cohort, Cohorts, Member, Place, pod_marks
 from midstream.credential import FEWEST, is_key_refused, was_accepted
@@ -64,6 +65,9 @@ class Scene(NamedTuple):
     marks: dict[tuple[MarkName, int], tuple[Mark, ...]]  # of the old pods, by promotion
     totals: Counter[tuple[Place, Lane]]
     deaf: dict[int, int]  # promotion -> streams that the old pods began after their SIGTERM
+    reached: dict[int, Reached]  # by promotion
+    cut_on_old: dict[int, tuple[int, ...]]  # by promotion, when streams of its old revision were cut
+    common_age: CommonAge | None  # at which connections were cut
     keyless: frozenset[int]  # promotions whose new revision refused the key, and nobody had before
     sound_before: dict[int, frozenset[Ending]]  # by promotion: endings that no stream had before it
     of_new_alone: dict[int, frozenset[Ending]]  # by promotion: endings that only its new revision has
@@ -76,6 +80,7 @@ class Sighting(NamedTuple):
     marks: tuple[Mark, ...]  # of one name, one a pod: the moments that it is set beside
     also: tuple[Mark, ...] = ()  # others that show the same
     words: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()  # named, where no mark is of a pod
 
 
 class Rule(NamedTuple):
@@ -99,6 +104,9 @@ def read_scene(run: Run, cohorts: Cohorts) -> Scene:
         marks,
         Counter((place, member.stream.lane) for member in cohorts.members for place in member.places),
         {cutover.number: _begun_after_sigterm(cutover, run, marks) for cutover in run.timeline.cutovers},
+        {cutover.number: reached(cutover, cohorts.members, run) for cutover in run.timeline.cutovers},
+        {cutover.number: cut_on_old(cutover, cohorts.members, run) for cutover in run.timeline.cutovers},
+        common_age(run.streams),
         frozenset(cutover.number for cutover in run.timeline.cutovers if _refuses_key(cutover, run)),
         {cutover.number: _unmet_before(cutover, run) for cutover in run.timeline.cutovers},
         {cutover.number: _endings_of_new_alone(cutover, cohorts) for cutover in run.timeline.cutovers},

@@ -1,6 +1,7 @@
 """How a new revision loses the streams that are begun on it: each rule with the evidence that shows it."""
 
 from midstream.causes.evidence import Loss, Rule, Scene, Sighting
+from midstream.causes.paths import REFUSED, USUAL_LAG_S
 from midstream.cohorts import NS_PER_S
 from midstream.credential import is_key_refused
 from midstream.streams.ending import Ending
@@ -26,25 +27,20 @@ def _not_warm(loss: Loss, scene: Scene) -> Sighting | None:
 
 
 def _refused_after_cutover(loss: Loss, scene: Scene) -> Sighting | None:
-    """New streams refused within the time in which the cutover reaches every node."""
-    if loss.cutover is None or loss.ending not in _NOT_REACHED:
+    """New streams refused within the time in which the cutover reaches every node.
+
+    Once the new revision has answered for a while, it served: what comes then has another reason.
+    """
+    if loss.cutover is None or loss.ending not in REFUSED or not loss.member.stream.fresh:
+        return None
+    answered = scene.reached[loss.cutover.number].by_new
+    if answered and loss.member.stream.opened_ns > answered[0] + round(USUAL_LAG_S * NS_PER_S):
         return None
     at = loss.cutover.at
     last_ns = at.seen_ns + round(scene.run.limits.max_propagation_s * NS_PER_S)
     if not at.not_before_ns < loss.member.stream.opened_ns <= last_ns:
         return None
     return Sighting((at,))
-
-
-_NOT_REACHED = frozenset(
-    {
-        Ending.CONNECT_REFUSED,
-        Ending.CONNECT_TIMEOUT,
-        Ending.RESET_BEFORE_HEADERS,
-        Ending.NO_HEADERS,
-        Ending.HTTP_5XX,
-    }
-)
 
 
 def _rate_limited(loss: Loss, scene: Scene) -> Sighting | None:

@@ -1,12 +1,15 @@
-"""Causes that stand beside no lost stream: an unfit revision, a slow one, a key of ours that died."""
+"""Causes that stand beside no lost stream: an unfit or slow revision, a dead key, a late way, a way back."""
 
 from collections.abc import Iterator
 
 from midstream.causes.cause import Cause
-from midstream.checks.check import is_unfit
+from midstream.causes.evidence import Scene
+from midstream.causes.network import ROUTER_IGNORES_SERVICE, never_reached
+from midstream.checks.check import is_unfit, seconds
 from midstream.checks.doubt import dated_by
 from midstream.cohorts import NS_PER_S, Cohorts
 from midstream.first_tokens import slower_starts
+from midstream.rollouts.timeline import Cutover
 from midstream.run import Run
 from midstream.streams.ending import Ending
 
@@ -58,3 +61,64 @@ def dead_key(run: Run) -> Iterator[Cause]:
         evidence=(Ending.CREDENTIAL.sentence,) if run.timeline.cutovers else (),
         mend="give --api-key-command, a command that prints a key that is still good",
     )
+
+
+def late_ways(scene: Scene) -> Iterator[Cause]:
+    """New connections that led to the old revision for longer than MAX_PROPAGATION allows."""
+    for cutover in scene.run.timeline.cutovers:
+        seen = scene.reached[cutover.number]
+        last_ns = seen.by_old[-1] - cutover.at.seen_ns if seen.by_old else 0
+        if last_ns <= scene.run.limits.max_propagation_s * NS_PER_S:
+            continue
+        name, why, mend = _LATE
+        if never_reached(cutover, seen, scene.run):
+            name, why, mend = ROUTER_IGNORES_SERVICE.name, *ROUTER_IGNORES_SERVICE[2:]
+        new = (
+            f"the first to {cutover.new} {_after(seen.by_new[0], cutover)}"
+            if seen.by_new
+            else f"none to {cutover.new}"
+        )
+        count = len(seen.by_old)
+        yield Cause(
+            line=f"{count} new connections led to the old revision {cutover.old} after the cutover, the last "
+            f"one {_after(seen.by_old[-1], cutover)}: {why}",
+            cause=name,
+            why=why,
+            streams=count,
+            evidence=(
+                f"by the labels of the streams: {count} to {cutover.old}, {new}",
+                f"{cutover.at.name}: {cutover.at.source}",
+            ),
+            mend=mend,
+        )
+
+
+_LATE = (
+    "late_data_plane",
+    "the data plane followed the Service's selector late",
+    "see why kube-proxy, the ingress or the gateway takes so long to follow EndpointSlices, and keep "
+    "scaleDownDelaySeconds above that time",
+)
+
+
+def _after(instant_ns: int, cutover: Cutover) -> str:
+    return f"{seconds(instant_ns - cutover.at.seen_ns)} after it"
+
+
+def switched_back(run: Run) -> Iterator[Cause]:
+    """Somebody else had the active Service select the old revision again."""
+    for event in run.timeline.events:
+        if event.what != "switched_back" or not run.timeline.cutovers:
+            continue
+        since = seconds(event.seen_ns - run.timeline.cutovers[0].at.seen_ns)
+        why = "somebody else went back to the old revision: no write of this test asked for it"
+        yield Cause(
+            line=f"the active Service selected the old revision again {since} after the cutover "
+            f"({event.detail}): {why}",
+            cause="switched_back",
+            why=why,
+            streams=0,
+            evidence=(event.source,),
+            mend="see who changed the Rollout or the Service (managedFields, the audit log): an undo by a "
+            "person, a GitOps sync, an abort",
+        )

@@ -72,7 +72,8 @@ def cause_of(group: Group, seen: Sequence[Seen], scene: Scene) -> Cause:
     marks = _once(each.sighting.marks for each in seen)
     also = _once(each.sighting.also for each in seen)
     words = _once(each.sighting.words for each in seen)
-    line = f"{_subject(group, seen, scene)}{_moment(seen, scene.run)}{_where(group, marks, scene)}"
+    pods = _once(each.sighting.pods for each in seen)
+    line = f"{_subject(group, seen, scene)}{_moment(seen, scene.run)}{_where(group, marks, pods, scene)}"
     return Cause(
         line=f"{line}: {group.rule.sentence}",
         cause=group.rule.name,
@@ -148,9 +149,10 @@ def _tenths(length_s: float) -> str:
     return f"{length_s:.1f}" if length_s < 10 else f"{length_s:.0f}"
 
 
-def _where(group: Group, marks: Iterable[Mark], scene: Scene) -> str:
+def _where(group: Group, marks: Iterable[Mark], named: Iterable[str], scene: Scene) -> str:
     revision = f" on rev {group.revision}" if group.revision else ""
-    pods = [_pod(mark.pod, scene.run) for mark in marks if mark.pod is not None]
+    of_marks = dict.fromkeys(mark.pod for mark in marks if mark.pod is not None)
+    pods = [_pod(pod, scene.run) for pod in [*of_marks, *named]]
     return revision + (f" ({_few(pods, '; ')})" if pods else "")
 
 

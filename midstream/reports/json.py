@@ -64,6 +64,7 @@ def timeline_json(report: Report) -> bytes:
             "cutovers": line.cutovers,
             "gaps": [_dated(gap, gap.from_ns, run) for gap in line.gaps],
             "events": [_dated(event, event.seen_ns, run) for event in line.events],
+            "container_ends": [_dated(end, end.seen_ns, run) for end in line.container_ends],
             "connects": [_dated(connect, connect.at_ns, run) for connect in line.connects],
             "late": [_dated(spell, spell.from_ns, run) for spell in run.late],
         }

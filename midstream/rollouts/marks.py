@@ -9,7 +9,7 @@ import msgspec
 from midstream.rollouts import argo
 from midstream.rollouts.argo import Object, Phase
 from midstream.rollouts.observation import OwnPatch, WatchLog
-from midstream.rollouts.pod_end import pod_marks
+from midstream.rollouts.pod_end import container_ends, pod_marks
 from midstream.rollouts.sightings import Change, History, history
 from midstream.rollouts.timeline import Cutover, Mark, MarkName, RolloutEvent, Timeline
 
@@ -103,6 +103,7 @@ def read_timeline(log: WatchLog) -> Timeline:
         gaps=log.gaps,
         events=tuple(sorted(_events(scene, switches), key=lambda event: event.seen_ns)),
         connects=log.connects,
+        container_ends=tuple(end for each in _by_pod(scene) for end in container_ends(each)),
     )
 
 
@@ -322,15 +323,19 @@ def _analysis_marks(scene: _Scene, switches: Switches) -> Iterator[Mark]:
 
 
 def _pod_marks(scene: _Scene, switches: Switches) -> Iterator[Mark]:
-    by_pod = defaultdict(list)
-    for change in scene.pods.changes:
-        by_pod[change.name].append(change)
-    for each in by_pod.values():
+    for each in _by_pod(scene):
         for mark in pod_marks(each):
             place = switches.towards if mark.name is MarkName.T4 else switches.away_from
             number = place(mark.revision, mark.seen_ns)
             if number is not None:
                 yield msgspec.structs.replace(mark, cutover=number)
+
+
+def _by_pod(scene: _Scene) -> Iterable[list[Change]]:
+    by_pod = defaultdict(list)
+    for change in scene.pods.changes:
+        by_pod[change.name].append(change)
+    return by_pod.values()
 
 
 _READERS: tuple[Callable[[_Scene, Switches], Iterator[Mark]], ...] = (

@@ -1,4 +1,4 @@
-"""One pod's own marks: ready, deletion asked, SIGTERM, gone with its exit code."""
+"""What one pod's changes tell: ready, deletion asked, SIGTERM, gone, containers that ended before."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from midstream.rollouts import argo
 from midstream.rollouts.argo import Object
 from midstream.rollouts.budget import Reading, pre_stop, serving_container
 from midstream.rollouts.sightings import Change
-from midstream.rollouts.timeline import Mark, MarkName
+from midstream.rollouts.timeline import ContainerEnd, Mark, MarkName
 
 NS_PER_S = 1_000_000_000
 
@@ -33,6 +33,46 @@ def pod_marks(changes: Sequence[Change]) -> Iterator[Mark]:
         yield from _sigterm(deleted, asked, gone)
     if gone is not None:
         yield gone
+
+
+def container_ends(changes: Sequence[Change]) -> Iterator[ContainerEnd]:
+    """The ends of this pod's containers, as long as its deletion was not asked, each once.
+
+    The kubelet may tell of one in two steps (terminated, then restarted) or of the restart alone.
+    """
+    told = {_life(entry) for entry in _container_statuses(changes[0].before or {})}
+    for place, change in enumerate(changes):
+        if change.before is None or change.after is None or _is_deleted(change.after):
+            continue
+        ready = next(filter(_turns_ready, changes[place:]), None)
+        for entry in _container_statuses(change.after):
+            ended = _last_end(entry)
+            if not ended or _life(entry) in told:
+                continue
+            told.add(_life(entry))
+            yield ContainerEnd(
+                pod=change.name,
+                revision=argo.labels(change.last).get(argo.HASH_LABEL),
+                container=entry["name"],
+                exit_code=ended.get("exitCode"),
+                reason=ended.get("reason"),
+                restarts=entry.get("restartCount", 0),
+                seen_ns=change.seen_ns,
+                not_before_ns=change.not_before_ns,
+                ready_ns=None if ready is None else ready.seen_ns,
+                source=change.source("status.containerStatuses"),
+            )
+
+
+def _last_end(entry: Object) -> Object:
+    ends = (entry.get(state, {}).get("terminated") for state in ("state", "lastState"))
+    return next(filter(None, ends), {})
+
+
+def _life(entry: Object) -> tuple[str, str, str]:
+    """What tells one life of a container, once it is over, from the next."""
+    ended = _last_end(entry)
+    return entry["name"], ended.get("startedAt", ""), ended.get("finishedAt", "")
 
 
 def _turns_ready(change: Change) -> bool:

@@ -59,6 +59,21 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  # OOMKilled, Evicted, Error, Completed
 
 
+class ContainerEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """A container ended while its pod was to live on; it lies within (not_before_ns, seen_ns]."""
+
+    pod: str
+    revision: str | None  # pod-template-hash
+    container: str
+    exit_code: int | None
+    reason: str | None  # OOMKilled, Error, Completed
+    restarts: int  # how often it had been started again when this was seen
+    seen_ns: int
+    not_before_ns: int
+    ready_ns: int | None  # when the pod was seen ready again; None: it was not
+    source: str
+
+
 class WatchGap(msgspec.Struct, frozen=True, kw_only=True):
     """An interval in which changes of one kind could go unseen."""
 
@@ -108,6 +123,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     gaps: tuple[WatchGap, ...] = ()
     events: tuple[RolloutEvent, ...] = ()
     connects: tuple[Connect, ...] = ()
+    container_ends: tuple[ContainerEnd, ...] = ()
 
     def first(self, name: MarkName, cutover: int = 1) -> Mark | None:
         """The earliest mark of that name in that promotion."""

@@ -75,7 +75,15 @@ def test_a_revision_that_is_not_warm_is_told_with_how_long():
     ],
 )
 def test_5xx_that_do_not_show_a_cold_revision(judged):
-    assert names(judged) == {"refused_after_cutover"}
+    assert names(judged) <= {"refused_after_cutover", UNEXPLAINED}
+
+
+def test_a_revision_that_had_answered_did_serve():
+    judged = run([*streams(80), *answered(Ending.CONNECT_REFUSED, 100.1, 103, 109.5), *streams(5, at=105.0)])
+    assert [(cause.cause, cause.streams) for cause in found(judged)] == [
+        ("refused_after_cutover", 2),
+        (UNEXPLAINED, 1),
+    ]
 
 
 def test_a_rate_limit_that_came_with_the_cutover():

@@ -168,6 +168,25 @@ class TestUncertaintyOfT8:
         assert at.source.startswith("list ")
 
 
+# States of a container: at its end, waiting for its restart, running again.
+AT_END = {
+    "terminated": {
+        "exitCode": 137,
+        "reason": "OOMKilled",
+        "startedAt": "2026-11-03T12:00:01Z",
+        "finishedAt": "2026-11-03T12:00:59Z",
+    }
+}
+WAITING = {"waiting": {"reason": "CrashLoopBackOff"}}
+BACK = {"running": {"startedAt": "2026-11-03T12:01:00Z"}}
+
+
+def living(name, version, state, last, restarts, *, ready=True):
+    """A pod of NEW with its container in that state, the end of its life before in `last`."""
+    status = {"name": "vllm", "state": state, "lastState": last, "restartCount": restarts}
+    return pod(name, NEW, version, ready=ready, status={"containerStatuses": [status]})
+
+
 class TestPodEnds:
     def story(self, *notes):
         return timeline(*start(), *to_the_pause(), *promoted(), *notes)
@@ -187,6 +206,49 @@ class TestPodEnds:
         status = {"containerStatuses": [{"name": "vllm", "state": crashed}]}
         found = self.story(seen("pods", "MODIFIED", pod("old-a", OLD, 36, status=status), 7000))
         assert found.of_pod(T.T14, "old-a") is None
+
+    @pytest.mark.parametrize(
+        "steps",
+        [
+            pytest.param([(AT_END, {}, 0), (BACK, AT_END, 1)], id="in two steps"),
+            pytest.param([(BACK, AT_END, 1)], id="the restart alone"),
+            pytest.param([(AT_END, {}, 0), (WAITING, AT_END, 1), (BACK, AT_END, 1)], id="with a back-off"),
+        ],
+    )
+    def test_a_container_that_ended_is_told_once_with_its_pod_ready_again(self, steps):
+        notes = [
+            seen("pods", "MODIFIED", living("new-a", 40 + place, *step, ready=False), 7000 + 100 * place)
+            for place, step in enumerate(steps)
+        ]
+        back = seen("pods", "MODIFIED", living("new-a", 50, BACK, AT_END, 1), 9000)
+        (end,) = self.story(*notes, back).container_ends
+        assert (end.pod, end.revision, end.container) == ("new-a", NEW, "vllm")
+        assert (end.exit_code, end.reason) == (137, "OOMKilled")
+        assert (end.seen_ns, end.ready_ns) == (7000 * MS, 9000 * MS)
+
+    def test_a_pod_that_is_never_ready_again_has_no_such_moment(self):
+        crashed = seen("pods", "MODIFIED", living("new-a", 40, AT_END, {}, 0, ready=False), 7000)
+        (end,) = self.story(crashed).container_ends
+        assert end.ready_ns is None
+
+    def test_each_death_of_a_container_is_told(self):
+        again = {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": "2026-11-03T12:01:20Z"}}
+        notes = [
+            seen("pods", "MODIFIED", living("new-a", 40, BACK, AT_END, 1), 7000),
+            seen("pods", "MODIFIED", living("new-a", 41, BACK, again, 2), 8000),
+        ]
+        assert [end.exit_code for end in self.story(*notes).container_ends] == [137, 1]
+
+    def test_a_death_from_before_we_looked_is_none(self):
+        notes = [
+            listed("pods", living("old-a", 3, BACK, AT_END, 1), pod("old-b", OLD, 4)),
+            seen("pods", "MODIFIED", living("old-a", 40, BACK, AT_END, 1, ready=False), 7000),
+        ]
+        others = [note for note in start() if not isinstance(note, Observation) or note.kind != "pods"]
+        assert timeline(*others, *notes).container_ends == ()
+
+    def test_the_end_of_a_deleted_pod_is_no_death_of_a_container(self):
+        assert timeline(*whole()).container_ends == ()
 
     def test_an_evicted_pod_ends_with_its_reason(self):
         terminated = {
