@@ -31,7 +31,11 @@ def _was_cut_by(end: ContainerEnd, loss: Loss) -> bool:
 def _was_refused_by(end: ContainerEnd, loss: Loss, run: Run) -> bool:
     """The revision that clients are led to has not all of its pods."""
     opened_ns = loss.member.stream.opened_ns
-    if loss.ending not in REFUSED or _active_at(opened_ns, run) not in (None, end.revision):
+    if (
+        loss.ending not in REFUSED
+        or not loss.member.stream.fresh
+        or _active_at(opened_ns, run) not in (None, end.revision)
+    ):
         return False
     return _died_from(end) < loss.failed_ns and (
         end.ready_ns is None or opened_ns <= end.ready_ns + USUAL_LAG_NS

@@ -130,6 +130,8 @@ def _nearest_s(instant_ns: int, marks: Iterable[Mark]) -> float:
 def away(distances_s: Sequence[float], finest_s: float, moment: str) -> str:
     """Their median, or their range where they are far apart; never finer than the moment is known."""
     first_s, last_s, middle_s = min(distances_s), max(distances_s), median(distances_s)
+    if max(abs(first_s), abs(last_s)) <= finest_s:
+        return f"within {_tenths(math.ceil(10 * finest_s) / 10)} s of {moment}"
     if last_s - first_s > SPREAD_S and first_s < 0 < last_s:
         return f"from {_tenths(-first_s)} s before to {_tenths(last_s)} s after {moment}"
     if last_s - first_s <= SPREAD_S and abs(middle_s) <= finest_s:

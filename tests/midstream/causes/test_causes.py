@@ -599,3 +599,10 @@ def test_the_judgement_imports_nothing_of_the_rehearsal(module):
     tree = ast.parse(inspect.getsource(module))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not {name for name in imported if name and ("rehearsal" in name or name.startswith("hooks"))}
+
+
+def test_a_moment_is_told_no_finer_than_the_cutover_is_known():
+    """T8 lies within 12 s: streams cut 3 to 9 s before it was seen may have been cut by it."""
+    records = [stream(Ending.RESET, at=80.0, lasts=11.0 + number, id=f"v{number}") for number in range(7)]
+    (cause,) = found(run([*streams(20), *records], timeline=timeline(width=12.0, without=[MarkName.T13])))
+    assert "within 12 s of the cutover" in cause.line

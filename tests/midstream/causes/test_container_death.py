@@ -38,6 +38,11 @@ def test_the_death_of_a_container_is_told_with_its_pod_and_exit_code():
         pytest.param(refused(121.0), died(115.2, 118.0), id="refused when it was ready again"),
         pytest.param(refused(112.0), died(115.2, 118.0), id="refused before"),
         pytest.param(
+            refused(115.5, fresh=False, ending=Ending.HTTP_5XX),
+            died(115.2, 118.0),
+            id="refused on a kept connection",
+        ),
+        pytest.param(
             refused(115.5), died(115.2, 118.0, revision=OLD), id="refused while the other revision served"
         ),
         pytest.param(
