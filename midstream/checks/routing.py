@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from midstream.checks.check import Answer, Status, seconds
+from midstream.checks.check import Answer, Status, no_cutover, seconds
 from midstream.cohorts import NS_PER_S, Cohorts
 from midstream.rollouts.timeline import Cutover
 from midstream.run import Run
@@ -26,6 +26,8 @@ def routing(run: Run, cohorts: Cohorts) -> Answer:
     opened later than MAX_PROPAGATION after the cutover away from it.
     """
     limit = f"<= {run.limits.max_propagation_s:g} s"
+    if not run.timeline.cutovers:
+        return Answer(Status.NOT_EXAMINED, "none", limit, no_cutover(run, limit).why)
     spans = _spans(run.timeline.cutovers)
     known = {span.revision for span in spans}
     labelled = [

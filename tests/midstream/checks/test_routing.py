@@ -89,3 +89,9 @@ def test_each_cutover_must_be_followed_by_a_label():
     back = mark(MarkName.T8, 130, cutover=2, revision=OLD)
     cutovers = (*timeline().cutovers, Cutover(number=2, old=NEW, new=OLD, at=back, old_pods=()))
     assert ask([on(NEW, 101)], timeline=timeline(cutovers=cutovers)).status is NOT_EXAMINED
+
+
+def test_without_a_cutover_it_is_the_cutover_that_is_missing_not_a_label():
+    answer = ask([on(OLD, 90)], timeline=Timeline())
+    assert answer.status is NOT_EXAMINED
+    assert answer.why == "no cutover was seen"
