@@ -199,8 +199,15 @@ def losses(run: Run, cohorts: Cohorts) -> Iterator[Loss]:
     cutovers = {cutover.number: cutover for cutover in run.timeline.cutovers}
     for member in cohorts.members:
         if member.stream.outcome in (Outcome.LOST, Outcome.REFUSED):
-            place = min(member.places, key=lambda place: (_ORDER[place.cohort], place.cutover))
+            place = min(_met(member), key=lambda place: (_ORDER[place.cohort], place.cutover))
             yield Loss(member, place, cutovers.get(place.cutover) or _before(member.stream, run))
+
+
+def _met(member: Member) -> frozenset[Place]:
+    """A refused stream was open on no pod: one that is new is told as that alone."""
+    if member.stream.outcome is not Outcome.REFUSED:
+        return member.places
+    return frozenset(place for place in member.places if place.cohort is Cohort.NEW) or member.places
 
 
 def _before(stream: StreamRecord, run: Run) -> Cutover | None:

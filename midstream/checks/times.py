@@ -36,7 +36,9 @@ def ttft_p95(run: Run, _: Cohorts) -> Answer:
         why = f"{_between(least_ns, most_ns, observed)}: {_unsure(run)}"
     else:
         never = sum(stream.ttft_ns is None for stream in told)
-        why = f"the 95th percentile of {len(told)} streams, {never} of them without a first token"
+        without = f", {never} of them had none" if never else ""
+        took = "came too late or never" if math.isinf(seen_ns) else f"took {observed}"
+        why = f"the first tokens of {len(told)} streams {took} at the 95th percentile{without}"
     return Answer(status, observed, limit, why, dated_by(run.clocks))
 
 

@@ -189,7 +189,7 @@ ROWS: tuple[Found, ...] = (
     Found(
         "cold-start-with-a-limit",
         FAIL,
-        "the 95th percentile",
+        "at the 95th percentile",
         causes=_set("slow_first_tokens"),
         faults=("cold-start",),
         options=("--max-ttft-p95", "0.3"),

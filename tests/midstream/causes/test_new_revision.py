@@ -11,7 +11,7 @@ from midstream.rollouts.timeline import MarkName
 from midstream.run import Run
 from midstream.streams.ending import Ending
 from midstream.streams.record import StreamRecord
-from tests.midstream.builders import NEW, OLD, POD, mark, plain, run, stream, streams, timeline
+from tests.midstream.builders import NEW, OLD, POD, T13, mark, plain, run, stream, streams, timeline
 
 STILL_THERE = timeline(without=[MarkName.T12])
 DELETED = mark(MarkName.T12, 100.5, pod=POD, revision=OLD)
@@ -47,6 +47,13 @@ def test_a_revision_that_is_not_warm_is_told_with_how_long():
     until = "the last 5xx on a new connection 3.9 s after the cutover, whole streams after that"
     assert until in cause.evidence
     assert "its streams through the preview Service were whole" in cause.evidence
+
+
+def test_refused_streams_are_told_together_whatever_the_old_pods_met_by_then():
+    at_sigterm = stream(Ending.HTTP_5XX, at=T13 - 0.01, lasts=0.02)
+    (cause,) = found(run([*streams(80), *cold(100.1, 102), at_sigterm, *SERVED_AFTER]))
+    assert cause.streams == 3
+    assert " new streams answered 5xx" in cause.line
 
 
 @pytest.mark.parametrize(
