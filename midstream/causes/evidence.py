@@ -70,6 +70,7 @@ class Scene(NamedTuple):
     common_age: CommonAge | None  # at which connections were cut
     keyless: frozenset[int]  # promotions whose new revision refused the key, and nobody had before
     sound_before: dict[int, frozenset[Ending]]  # by promotion: endings that no stream had before it
+    limited: frozenset[int]  # promotions since which, and not before, new connections are answered 429
     of_new_alone: dict[int, frozenset[Ending]]  # by promotion: endings that only its new revision has
     cold_ns: dict[int, int]  # by promotion: the last 5xx of a new revision that then served
 
@@ -109,6 +110,7 @@ def read_scene(run: Run, cohorts: Cohorts) -> Scene:
         common_age(run.streams),
         frozenset(cutover.number for cutover in run.timeline.cutovers if _refuses_key(cutover, run)),
         {cutover.number: _unmet_before(cutover, run) for cutover in run.timeline.cutovers},
+        frozenset(cutover.number for cutover in run.timeline.cutovers if _is_limited_since(cutover, run)),
         {cutover.number: _endings_of_new_alone(cutover, cohorts) for cutover in run.timeline.cutovers},
         {
             cutover.number: last_ns
@@ -122,6 +124,13 @@ def _unmet_before(cutover: Cutover, run: Run) -> frozenset[Ending]:
     """The endings that came after a cutover alone; none where no stream was whole before it."""
     before = {stream.ending for stream in run.streams if stream.end_ns <= cutover.at.not_before_ns}
     return frozenset(Ending) - before if Ending.COMPLETE in before else frozenset()
+
+
+def _is_limited_since(cutover: Cutover, run: Run) -> bool:
+    return Ending.HTTP_429 in _unmet_before(cutover, run) and any(
+        stream.ending is Ending.HTTP_429 and stream.fresh and stream.opened_ns > cutover.at.not_before_ns
+        for stream in run.streams
+    )
 
 
 def _endings_of_new_alone(cutover: Cutover, cohorts: Cohorts) -> frozenset[Ending]:

@@ -44,12 +44,11 @@ def _refused_after_cutover(loss: Loss, scene: Scene) -> Sighting | None:
 
 
 def _rate_limited(loss: Loss, scene: Scene) -> Sighting | None:
-    """Answers 429 on connections that were opened after the cutover, which nobody got before it."""
-    stream = loss.member.stream
-    if loss.cutover is None or loss.ending is not Ending.HTTP_429 or not stream.fresh:
+    """Answers 429 to requests after the cutover, to some on new connections, which nobody got before it."""
+    if loss.cutover is None or loss.ending is not Ending.HTTP_429:
         return None
     at = loss.cutover.at
-    if stream.opened_ns <= at.not_before_ns or not _came_with_cutover(loss, scene):
+    if loss.member.stream.opened_ns <= at.not_before_ns or loss.cutover.number not in scene.limited:
         return None
     return Sighting((at,), words=("no 429 came before the cutover",))
 

@@ -189,6 +189,8 @@ def _kept_into_drain(loss: Loss, scene: Scene) -> Sighting | None:
     """Refused on a kept connection while an old pod drained: vLLM 0.32 answers 500 there (facts 2)."""
     if loss.member.stream.fresh or loss.ending not in (Ending.HTTP_5XX, Ending.HTTP_429):
         return None
+    if loss.ending is Ending.HTTP_429 and loss.cutover is not None and loss.cutover.number in scene.limited:
+        return None  # new connections are told so too
     ends = {mark.pod: mark for mark in old_pod_marks(loss, scene, MarkName.T14)}
     draining = tuple(
         mark

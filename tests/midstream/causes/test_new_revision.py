@@ -101,6 +101,12 @@ def test_a_rate_limit_that_came_with_the_cutover():
     assert "no 429 came before the cutover" in cause.evidence
 
 
+def test_a_rate_limit_meets_kept_connections_too_also_while_the_old_pods_drain():
+    kept = limited(T13 + 1, fresh=False)
+    assert names(run([*streams(80), *BEFORE, *limited(101, 102), *kept])) == {"rate_limited"}
+    assert names(run([*streams(80), *BEFORE, *kept])) == {"kept_connection_drained"}
+
+
 @pytest.mark.parametrize(
     "judged",
     [
