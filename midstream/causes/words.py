@@ -99,9 +99,15 @@ def _subject(group: Group, seen: Sequence[Seen], scene: Scene) -> str:
     if not scene.run.watches_rollout:
         named = kind
     ended = ENDING_WORDS[group.ending]
-    if not group.ending.is_deadline and all(each.loss.fell_silent for each in seen):
+    if not group.ending.is_deadline and all(_at_ns(each) < each.loss.member.stream.end_ns for each in seen):
         ended = f"fell silent (later {ended})"
     return f"{len(seen)} of {scene.totals[group.place, group.lane]} {named} {ended}"
+
+
+def _at_ns(seen: Seen) -> int:
+    """The moment of a loss that its evidence speaks of: of a kill its end, else when it went wrong."""
+    killed = any(mark.name is MarkName.T12 for mark in seen.sighting.marks)
+    return seen.loss.member.stream.end_ns if killed else seen.loss.failed_ns
 
 
 _MARK_WORDS: dict[MarkName, str] = {
@@ -117,8 +123,8 @@ def _moment(seen: Sequence[Seen], run: Run) -> str:
     cutover = seen[0].loss.cutover or next(iter(run.timeline.cutovers), None)
     beside = seen[0].sighting.marks or (() if cutover is None else (cutover.at,))
     if not beside:
-        return f" {_into([(each.loss.failed_ns - run.started_ns) / NS_PER_S for each in seen])} into the test"
-    away_s = [_nearest_s(each.loss.failed_ns, each.sighting.marks or beside) for each in seen]
+        return f" {_into([(_at_ns(each) - run.started_ns) / NS_PER_S for each in seen])} into the test"
+    away_s = [_nearest_s(_at_ns(each), each.sighting.marks or beside) for each in seen]
     widest_s = max(mark.seen_ns - mark.not_before_ns for mark in beside) / NS_PER_S
     return f" {away(away_s, max(FINEST_S, widest_s), _MARK_WORDS[beside[0].name])}"
 

@@ -388,6 +388,13 @@ def test_a_silence_that_ended_in_a_kill_is_told_by_the_silence():
     assert "streams fell silent (later truncated) 0.2 s before SIGTERM" in cause.line
 
 
+def test_a_kill_of_streams_that_stood_still_is_told_by_the_kill():
+    """An engine that is short of CPU pauses, and may be killed in a pause: the silence is not its end."""
+    (cause,) = found(silent(103.5, Ending.TRUNCATED, until=119.9, **KILLED_AT_16))
+    assert cause.cause == "grace_too_short"
+    assert "41 of 80 crossing streams truncated 16 s after the deletion of their pod was asked" in cause.line
+
+
 def test_a_missing_prestop_is_named_in_what_shows_it_and_in_the_mend():
     (cause,) = found(silent(110.9, budget=NO_PRE_STOP))
     assert cause.evidence[-2:] == (
