@@ -63,7 +63,12 @@ class Ended:
 
     @property
     def streams(self) -> list[dict[str, Any]]:
-        """streams.jsonl."""
+        """The records of the main lane: what Locust counts as requests."""
+        return [record for record in self.records if record["lane"] == "main"]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """streams.jsonl, pulses included."""
         assert self.folder is not None, self.output
         return [json.loads(line) for line in (self.folder / "streams.jsonl").read_text().splitlines()]
 

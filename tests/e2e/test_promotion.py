@@ -55,8 +55,9 @@ def test_promotes_through_the_api_alone(ended):
 
 
 def test_each_stream_is_one_request_of_locust_and_one_record(ended):
-    assert ended.requests == len(ended.streams) == ended.verdict["ledger"]["opened"]
-    assert len({stream["id"] for stream in ended.streams}) == len(ended.streams)
+    assert ended.requests == len(ended.streams)
+    assert len(ended.records) == ended.verdict["ledger"]["opened"]
+    assert len({record["id"] for record in ended.records}) == len(ended.records)
 
 
 def test_tells_both_revisions_with_their_images(ended):
@@ -107,3 +108,16 @@ def test_the_seeds_summary_is_written():
 def test_the_whole_tree_is_small_and_ends_with_the_run(ended):
     assert 0 < ended.peak_pss < PSS_LIMIT
     assert not ended.survivors
+
+
+def test_pulses_tell_that_the_service_could_be_reached(ended):
+    pulses = [record for record in ended.records if record["lane"] == "pulse"]
+    assert {True, False} == {pulse["fresh"] for pulse in pulses}
+    assert ended.check("reachability")["status"] == "pass"
+    assert {row for row in ended.rows if row[0] == "pulse"}  # in Locust's table, yet no request
+    assert ("pulse", "SSE") not in ended.rows
+
+
+def test_the_pass_is_proven_by_a_pod_that_was_killed_on_purpose(ended):
+    assert ended.check("negative_control")["status"] == "pass"
+    assert "killed on purpose" in ended.verdict["sentence"]
