@@ -99,6 +99,7 @@ ROWS: tuple[Found, ...] = (
         _CROSSING_LOST,
         causes=_set("cut_at_switch"),
         endings=_set("reset"),
+        always=True,
     ),
     Found(
         "scale-down-too-soon",
@@ -143,7 +144,7 @@ ROWS: tuple[Found, ...] = (
     Found("degraded-before-switch", INCONCLUSIVE, "Degraded before the cutover"),
     Found("aborted-by-analysis", INCONCLUSIVE, 'Metric "error-rate" assessed Failed'),
     Found("second-cutover", INCONCLUSIVE, "Service switched again"),
-    Found("api-away", INCONCLUSIVE, "went unwatched", options=("--cutover-limit", "30")),
+    Found("api-away", INCONCLUSIVE, "went unwatched", options=("--cutover-limit", "30"), always=True),
     Found("slow-client", INCONCLUSIVE, "the load generator was too slow"),
     Found(
         "slow-client-and-no-shutdown-timeout",
@@ -152,11 +153,19 @@ ROWS: tuple[Found, ...] = (
         causes=_set("no_shutdown_timeout"),
         endings=_set("aborted"),
         faults=("slow-client", "no-shutdown-timeout"),
+        always=True,
     ),
     Found("never-scaled-down", INCONCLUSIVE, "scaleDownDelaySeconds is 0"),
     Found("watch-expired", PASS, "crossing streams survived"),
     Found("controller-restart", PASS, "crossing streams survived"),
-    Found("cold-preview", FAIL, "could not be reached", causes=_set("not_warm"), endings=_set("http_5xx")),
+    Found(
+        "cold-preview",
+        FAIL,
+        "could not be reached",
+        causes=_set("not_warm"),
+        endings=_set("http_5xx"),
+        always=True,
+    ),
     Found(
         "rate-limited-after",
         FAIL,
@@ -184,6 +193,7 @@ ROWS: tuple[Found, ...] = (
         "streams lost or refused",
         causes=_set("tokens_dropped"),
         endings=_set("short"),
+        always=True,
     ),
     Found("cold-start", PASS, "crossing streams survived"),
     Found(

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.e2e.fault_table import EXIT_CODES, ROWS
+from tests.e2e.scenarios import SCENARIOS
 
 # Every drain shows it by pulses on kept connections, which a fast end of the old pods may leave out.
 OF_POOLING = {"kept_connection_drained"}
@@ -12,6 +13,11 @@ CASES = [
     )
     for row in ROWS
 ]
+
+
+def test_make_test_stays_within_its_budget_of_whole_runs():
+    others = SCENARIOS.keys() - {row.name for row in ROWS}
+    assert len(others) + sum(row.always for row in ROWS) <= 30
 
 
 @pytest.mark.parametrize("found", CASES)
@@ -45,7 +51,7 @@ def test_an_unfit_revision_is_never_promoted(ended):
 @pytest.mark.rare
 @pytest.mark.whole_run("stale-keep-alive")
 def test_requests_that_met_the_end_of_a_kept_connection_were_repeated(ended):
-    repeated = [stream for stream in ended.streams if stream["stale_retried"]]
+    repeated = [record for record in ended.records if record["stale_retried"]]
     assert {stream["lane"] for stream in repeated} == {"main", "pulse"}
     assert {stream["outcome"] for stream in repeated} == {"complete"}
 
