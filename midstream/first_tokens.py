@@ -22,8 +22,6 @@ class SlowerStart(msgspec.Struct, frozen=True, kw_only=True):
     new: str
     old_p50_ns: float
     new_p50_ns: float
-    streams: int  # of the new one
-    new_least_ns: float  # of the new one's, what own lateness cannot have made
 
     @property
     def sentence(self) -> str:
@@ -51,8 +49,6 @@ def slower_starts(run: Run, cohorts: Cohorts) -> Iterator[SlowerStart]:
                 new=cutover.new,
                 old_p50_ns=old_ns,
                 new_p50_ns=new_ns,
-                streams=len(new),
-                new_least_ns=least_ns,
             )
 
 

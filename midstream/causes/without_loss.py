@@ -1,5 +1,6 @@
 """Causes that stand beside no lost stream: an unfit or slow revision, a dead key, a late way, a way back."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from midstream.causes.cause import Cause
@@ -7,11 +8,15 @@ from midstream.causes.evidence import Scene
 from midstream.causes.network import ROUTER_IGNORES_SERVICE, never_reached
 from midstream.checks.check import is_unfit, seconds
 from midstream.checks.doubt import dated_by
+from midstream.checks.times import ttft_bounds
 from midstream.cohorts import NS_PER_S, Cohorts
-from midstream.first_tokens import slower_starts
+from midstream.first_tokens import FEWEST, slower_starts
 from midstream.rollouts.timeline import Cutover
 from midstream.run import Run
 from midstream.streams.ending import Ending
+from midstream.streams.record import Lane
+
+NEARLY_ALL = 0.9
 
 
 def unfit(run: Run) -> Iterator[Cause]:
@@ -29,17 +34,30 @@ def unfit(run: Run) -> Iterator[Cause]:
 
 
 def slow_first_tokens(run: Run, cohorts: Cohorts) -> Iterator[Cause]:
-    """A new revision whose first tokens alone are beyond --max-ttft-p95."""
-    limit_s = run.limits.max_ttft_p95_s
-    for slower in slower_starts(run, cohorts):
-        if limit_s is None or slower.new_least_ns <= limit_s * NS_PER_S:
+    """Nearly all first tokens that were surely beyond --max-ttft-p95 came from a new revision."""
+    if run.limits.max_ttft_p95_s is None:
+        return
+    limit_ns = run.limits.max_ttft_p95_s * NS_PER_S
+    asked, late = Counter[str | None](), Counter[str | None]()
+    for member in cohorts.members:
+        if member.stream.lane is Lane.MAIN and member.stream.ttft_ns is not None:
+            asked[member.revision] += 1
+            late[member.revision] += ttft_bounds(member.stream, run)[0] > limit_ns
+    for cutover in run.timeline.cutovers:
+        of_new, of_old = late[cutover.new], late[cutover.old]
+        if of_new < FEWEST or of_new < NEARLY_ALL * late.total():
             continue
         yield Cause(
-            line=slower.sentence,
+            line=f"{of_new} of {asked[cutover.new]} first tokens on revision {cutover.new} took longer than "
+            f"{run.limits.max_ttft_p95_s:g} s, {of_old} of {asked[cutover.old]} on {cutover.old}: the new "
+            "revision is slow to its first tokens",
             cause="slow_first_tokens",
             why="the new revision is slow to its first tokens",
-            streams=slower.streams,
-            evidence=(f"TTFT of {slower.streams} streams on revision {slower.new}, {dated_by(run.clocks)}",),
+            streams=of_new,
+            evidence=(
+                f"dated by {dated_by(run.clocks)}, own lateness taken off",
+                *(slower.sentence for slower in slower_starts(run, cohorts)),
+            ),
             mend="warm the new revision up before its promotion (requests through the preview Service), and "
             "compare its prefill with the old one's under the same load",
         )

@@ -67,12 +67,24 @@ def test_beyond_the_limit_it_is_the_cause():
     judged = promotion(limits=structs.replace(LIMITS, **slow))
     (cause,) = find_causes(judged, read_cohorts(judged))
     assert (cause.cause, cause.streams) == ("slow_first_tokens", 20)
-    assert cause.line == sentences(judged)[0]
-    assert cause.evidence
+    assert cause.line == (
+        "20 of 20 first tokens on revision b2d4 took longer than 0.3 s, 0 of 80 on 7c9f: the new revision is "
+        "slow to its first tokens"
+    )
+    assert sentences(judged)[0] in cause.evidence
     assert "warm" in cause.mend
     assert judge(judged).decision == "FAIL"
 
 
-def test_within_the_limit_it_is_no_cause():
-    judged = promotion(limits=structs.replace(LIMITS, max_ttft_p95_s=0.6))
+@pytest.mark.parametrize(
+    "judged",
+    [
+        pytest.param(promotion(limits=structs.replace(LIMITS, max_ttft_p95_s=0.6)), id="within the limit"),
+        pytest.param(
+            promotion(old_s=0.4, limits=structs.replace(LIMITS, max_ttft_p95_s=0.3)), id="both are late"
+        ),
+        pytest.param(promotion(count=9, limits=structs.replace(LIMITS, max_ttft_p95_s=0.3)), id="too few"),
+    ],
+)
+def test_what_does_not_show_a_slow_revision_is_no_cause(judged):
     assert find_causes(judged, read_cohorts(judged)) == ()
