@@ -3,7 +3,7 @@
 import signal
 
 from midstream.causes.evidence import Loss, Rule, Scene, Sighting
-from midstream.causes.paths import CUT, REFUSED, USUAL_LAG_S
+from midstream.causes.paths import CUT, REFUSED, USUAL_LAG_S, is_new
 from midstream.cohorts import NS_PER_S
 from midstream.rollouts.timeline import ContainerEnd
 from midstream.run import Run
@@ -17,7 +17,7 @@ USUAL_LAG_NS = round(USUAL_LAG_S * NS_PER_S)
 def _container_died(loss: Loss, scene: Scene) -> Sighting | None:
     """Cut when a container of that revision ended, or refused until its pod was ready again."""
     for end in scene.run.timeline.container_ends:
-        if _was_cut_by(end, loss) or _was_refused_by(end, loss, scene.run):
+        if _was_cut_by(end, loss) or _was_refused_by(end, loss, scene):
             return Sighting((), words=(_death_told(end),), pods=(end.pod,))
     return None
 
@@ -28,17 +28,15 @@ def _was_cut_by(end: ContainerEnd, loss: Loss) -> bool:
     return _died_from(end) < loss.member.stream.end_ns <= end.seen_ns + round(DEATH_SLACK_S * NS_PER_S)
 
 
-def _was_refused_by(end: ContainerEnd, loss: Loss, run: Run) -> bool:
+def _was_refused_by(end: ContainerEnd, loss: Loss, scene: Scene) -> bool:
     """The revision that clients are led to has not all of its pods."""
-    opened_ns = loss.member.stream.opened_ns
-    if (
-        loss.ending not in REFUSED
-        or not loss.member.stream.fresh
-        or _active_at(opened_ns, run) not in (None, end.revision)
-    ):
+    stream = loss.member.stream
+    if loss.ending not in REFUSED or not is_new(stream, scene.since):
+        return False
+    if _active_at(stream.opened_ns, scene.run) not in (None, end.revision):
         return False
     return _died_from(end) < loss.failed_ns and (
-        end.ready_ns is None or opened_ns <= end.ready_ns + USUAL_LAG_NS
+        end.ready_ns is None or stream.opened_ns <= end.ready_ns + USUAL_LAG_NS
     )
 
 

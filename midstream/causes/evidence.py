@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from midstream.causes.paths import CommonAge, Reached, common_age, cut_on_old, reached
+from midstream.causes.paths import CommonAge, Reached, common_age, cut_on_old, reached, standing_since
 from midstream.checks.doubt import last_wait_ns
 from midstream.cohorts import NS_PER_S, Cohort, Cohorts, Member, Place, pod_marks
 from midstream.credential import FEWEST, is_key_refused, was_accepted
@@ -65,6 +65,7 @@ class Scene(NamedTuple):
     marks: dict[tuple[MarkName, int], tuple[Mark, ...]]  # of the old pods, by promotion
     totals: Counter[tuple[Place, Lane]]
     deaf: dict[int, int]  # promotion -> streams that the old pods began after their SIGTERM
+    since: dict[str, int]  # stream id -> when its connection was opened
     reached: dict[int, Reached]  # by promotion
     cut_on_old: dict[int, tuple[int, ...]]  # by promotion, when streams of its old revision were cut
     common_age: CommonAge | None  # at which connections were cut
@@ -100,14 +101,16 @@ def read_scene(run: Run, cohorts: Cohorts) -> Scene:
         for name in (MarkName.T12, MarkName.T13, MarkName.T14)
         for cutover in run.timeline.cutovers
     }
+    since = standing_since(run.streams)
     return Scene(
         run,
         marks,
         Counter((place, member.stream.lane) for member in cohorts.members for place in member.places),
         {cutover.number: _begun_after_sigterm(cutover, run, marks) for cutover in run.timeline.cutovers},
-        {cutover.number: reached(cutover, cohorts.members, run) for cutover in run.timeline.cutovers},
+        since,
+        {cutover.number: reached(cutover, cohorts.members, since, run) for cutover in run.timeline.cutovers},
         {cutover.number: cut_on_old(cutover, cohorts.members, run) for cutover in run.timeline.cutovers},
-        common_age(run.streams),
+        common_age(run.streams, since),
         frozenset(cutover.number for cutover in run.timeline.cutovers if _refuses_key(cutover, run)),
         {cutover.number: _unmet_before(cutover, run) for cutover in run.timeline.cutovers},
         frozenset(cutover.number for cutover in run.timeline.cutovers if _is_limited_since(cutover, run)),

@@ -8,6 +8,7 @@ from midstream.causes.paths import (
     USUAL_LAG_S,
     Reached,
     age_ns,
+    is_new,
     within,
 )
 from midstream.checks.check import seconds
@@ -46,7 +47,7 @@ _FEW = 3  # streams cut at once; fewer may be chance
 
 def _router_ignores_service(loss: Loss, scene: Scene) -> Sighting | None:
     """Refused after the cutover, when no new connection ever reached the new revision."""
-    if loss.cutover is None or not _is_refused_after(loss.cutover, loss):
+    if loss.cutover is None or not _is_refused_after(loss.cutover, loss, scene):
         return None
     told = never_reached(loss.cutover, scene.reached[loss.cutover.number], scene.run)
     return Sighting((loss.cutover.at,), words=(told,)) if told else None
@@ -72,7 +73,7 @@ def _sent_to_ended_pods(loss: Loss, scene: Scene) -> Sighting | None:
     Where some were refused before that SIGTERM, it was not the old pods that refused.
     """
     cutover = loss.cutover
-    if cutover is None or not _is_refused_after(cutover, loss):
+    if cutover is None or not _is_refused_after(cutover, loss, scene):
         return None
     told = scene.marks[MarkName.T13, cutover.number]
     seen, opened_ns = scene.reached[cutover.number], loss.member.stream.opened_ns
@@ -92,19 +93,19 @@ def _sent_to_ended_pods(loss: Loss, scene: Scene) -> Sighting | None:
     return Sighting(told, words=(", ".join(words),))
 
 
-def _is_refused_after(cutover: Cutover, loss: Loss) -> bool:
+def _is_refused_after(cutover: Cutover, loss: Loss, scene: Scene) -> bool:
     stream = loss.member.stream
     return (
         stream.outcome is Outcome.REFUSED
         and loss.ending in REFUSED
-        and stream.fresh
+        and is_new(stream, scene.since)
         and stream.opened_ns > cutover.at.not_before_ns
     )
 
 
 def _cut_at_common_age(loss: Loss, scene: Scene) -> Sighting | None:
     """Cut at the age at which all connections end, whenever they began."""
-    age, found = age_ns(loss.member.stream), scene.common_age
+    age, found = age_ns(loss.member.stream, scene.since), scene.common_age
     if age is None or found is None or loss.ending not in TIMED_OUT:
         return None
     if not found.least_ns <= age <= found.most_ns:

@@ -1,7 +1,7 @@
 """How a new revision loses the streams that are begun on it: each rule with the evidence that shows it."""
 
 from midstream.causes.evidence import Loss, Rule, Scene, Sighting
-from midstream.causes.paths import REFUSED, USUAL_LAG_S
+from midstream.causes.paths import REFUSED, USUAL_LAG_S, is_new
 from midstream.cohorts import NS_PER_S
 from midstream.credential import is_key_refused
 from midstream.streams.ending import Ending
@@ -31,7 +31,7 @@ def _refused_after_cutover(loss: Loss, scene: Scene) -> Sighting | None:
 
     Once the new revision has answered for a while, it served: what comes then has another reason.
     """
-    if loss.cutover is None or loss.ending not in REFUSED or not loss.member.stream.fresh:
+    if loss.cutover is None or loss.ending not in REFUSED or not is_new(loss.member.stream, scene.since):
         return None
     answered = scene.reached[loss.cutover.number].by_new
     if answered and loss.member.stream.opened_ns > answered[0] + round(USUAL_LAG_S * NS_PER_S):

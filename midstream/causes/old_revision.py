@@ -191,14 +191,18 @@ def _kept_into_drain(loss: Loss, scene: Scene) -> Sighting | None:
         return None
     if loss.ending is Ending.HTTP_429 and loss.cutover is not None and loss.cutover.number in scene.limited:
         return None  # new connections are told so too
-    ends = {mark.pod: mark for mark in old_pod_marks(loss, scene, MarkName.T14)}
+    # Of any promotion: a connection may be kept over several of them.
+    each = [loss._replace(cutover=cutover) for cutover in scene.run.timeline.cutovers]
+    ends = {mark.pod: mark for one in each for mark in old_pod_marks(one, scene, MarkName.T14)}
     draining = tuple(
         mark
-        for mark in old_pod_marks(loss, scene, MarkName.T13)
+        for one in each
+        for mark in old_pod_marks(one, scene, MarkName.T13)
         if mark.not_before_ns - KILL_SLACK_S * NS_PER_S < loss.failed_ns
         and (mark.pod not in ends or loss.failed_ns <= ends[mark.pod].seen_ns)
     )
-    return Sighting(draining, also=tuple(ends.values())) if draining else None
+    also = tuple(ends[mark.pod] for mark in draining if mark.pod in ends)
+    return Sighting(draining, also=also) if draining else None
 
 
 RULES: tuple[Rule, ...] = (

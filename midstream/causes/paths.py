@@ -1,7 +1,7 @@
 """What streams show of the way to the pods: which revision it led to, when and at which age it was cut."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from midstream.cohorts import NS_PER_S, Member
@@ -46,14 +46,36 @@ class CommonAge(NamedTuple):
     streams: int
 
 
-def reached(cutover: Cutover, members: Iterable[Member], run: Run) -> Reached:
+def standing_since(streams: Iterable[StreamRecord]) -> dict[str, int]:
+    """When the connection of each stream was opened, by the stream's id; unknown ones are left out.
+
+    A request that may use a kept connection opens one where none is kept: its own address tells, which an
+    earlier stream had on the same connection.
+    """
+    opened: dict[tuple[str, str], int] = {}
+    since: dict[str, int] = {}
+    for stream in sorted(streams, key=lambda stream: stream.opened_ns):
+        connected_ns = stream.opened_ns if stream.connected_ns is None else stream.connected_ns
+        if stream.fresh or stream.connected_ns is None:
+            since[stream.id] = connected_ns
+        elif stream.local:
+            since[stream.id] = opened.setdefault((stream.local, stream.peer), connected_ns)
+    return since
+
+
+def is_new(stream: StreamRecord, since: Mapping[str, int]) -> bool:
+    """Whether its connection was opened for it, or was to be."""
+    return since.get(stream.id) == (stream.opened_ns if stream.connected_ns is None else stream.connected_ns)
+
+
+def reached(cutover: Cutover, members: Iterable[Member], since: Mapping[str, int], run: Run) -> Reached:
     """What new connections reached after a cutover, by the labels of the answers."""
     later_ns = [other.at.not_before_ns for other in run.timeline.cutovers if other.number > cutover.number]
     to_ns = min(later_ns, default=run.stopped_ns)
     after = [
         member
         for member in members
-        if member.stream.fresh and cutover.at.seen_ns < member.stream.opened_ns < to_ns
+        if is_new(member.stream, since) and cutover.at.seen_ns < member.stream.opened_ns < to_ns
     ]
     answered = [member for member in after if member.stream.first_event_ns is not None]
     return Reached(
@@ -86,18 +108,19 @@ def within(instants: Sequence[int], from_ns: int, to_ns: int) -> int:
     return bisect_right(instants, to_ns) - bisect_left(instants, from_ns)
 
 
-def age_ns(stream: StreamRecord) -> int | None:
-    """How old a connection was when its stream ended; None: not known, for it was kept from before."""
-    return stream.end_ns - stream.connected_ns if stream.fresh and stream.connected_ns is not None else None
+def age_ns(stream: StreamRecord, since: Mapping[str, int]) -> int | None:
+    """How old its connection was when the stream ended; None: not known."""
+    begun_ns = since.get(stream.id)
+    return None if begun_ns is None or stream.connected_ns is None else stream.end_ns - begun_ns
 
 
-def common_age(streams: Iterable[StreamRecord]) -> CommonAge | None:
+def common_age(streams: Iterable[StreamRecord], since: Mapping[str, int]) -> CommonAge | None:
     """The age at which most connections were cut, if it is one; None: they have none in common.
 
     They must have ended at moments further apart than their ages are, else one event cut them all; and no
     connection of that time may have lived longer.
     """
-    aged = [(age, stream) for stream in streams if (age := age_ns(stream)) is not None]
+    aged = [(age, stream) for stream in streams if (age := age_ns(stream, since)) is not None]
     cut = sorted(
         ((age, stream) for age, stream in aged if stream.ending in TIMED_OUT), key=lambda pair: pair[0]
     )
@@ -106,9 +129,9 @@ def common_age(streams: Iterable[StreamRecord]) -> CommonAge | None:
         return None
     least_ns, most_ns = alike[0][0], alike[-1][0]
     ends = [stream.end_ns for _, stream in alike]
-    from_ns = min(stream.opened_ns for _, stream in alike)
+    from_ns = min(since[stream.id] for _, stream in alike)
     lived_on = any(
-        age > most_ns + _spread_ns(most_ns) and stream.opened_ns >= from_ns for age, stream in aged
+        age > most_ns + _spread_ns(most_ns) and since[stream.id] >= from_ns for age, stream in aged
     )
     if lived_on or max(ends) - min(ends) < 3 * _spread_ns(most_ns):
         return None

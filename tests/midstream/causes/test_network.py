@@ -133,6 +133,15 @@ def test_what_ended_pods_do_not_explain(records, changes, cause):
     assert names(run([*streams(80), *records], **changes)) == {cause}
 
 
+def test_a_request_that_found_no_kept_connection_opened_one_and_reads_like_the_others():
+    lane: dict[str, Any] = {"fresh": False, "peer": "10.0.0.1:80", "ending": Ending.RESET_BEFORE_HEADERS}
+    opened = refused(100.6, 101.6, local="10.0.0.9:40001", **lane)
+    (again, kept) = (opened[0], opened[1])
+    judged = run([*streams(80), *SENT_TO_ENDED, again, kept], **soon())
+    told = {cause.cause: cause.streams for cause in found(judged) if "before any answer" in cause.line}
+    assert told == {"sent_to_ended_pods": 1, UNEXPLAINED: 1}
+
+
 def test_refused_pulses_read_like_streams():
     pulses = [pulse(at, Ending.CONNECT_REFUSED) for at in spread(100.3, 103.0, 0.1)]
     (cause,) = found(run([*streams(80), *answered(OLD, 100.1), *pulses, *answered(NEW, 103.5)], **soon()))
@@ -209,6 +218,19 @@ def test_connections_cut_at_one_age_met_a_timeout():
 
 def test_a_plain_load_meets_timeouts_too():
     assert names(plain(aged(*spread(61.0, 70.0)))) == {"common_age"}
+
+
+def test_a_kept_connection_is_as_old_as_its_first_stream():
+    """Four pulses on one connection, the last one cut when that was 8 s old."""
+    kept = [
+        pulse(at, ending, fresh=False, local="10.0.0.9:40001", peer="10.0.0.1:80", end_ns=ns(until))
+        for at, until, ending in (
+            (102.0, 102.4, Ending.COMPLETE),
+            (106.0, 106.4, Ending.COMPLETE),
+            (109.8, 110.02, Ending.TRUNCATED),
+        )
+    ]
+    assert names(run([*streams(80), *TIMED_OUT, *kept])) == {"common_age"}
 
 
 @pytest.mark.parametrize(
