@@ -32,9 +32,9 @@ def test_verdict_and_exit_code(ended, found):
 def test_cause_with_its_evidence(ended, found):
     causes = ended.verdict["causes"]
     assert {cause["cause"] for cause in causes} - OF_POOLING == found.causes
-    assert all(
-        cause["evidence"] and cause["mend"] and cause["line"] in _flat(ended.output) for cause in causes
-    )
+    assert all(cause["evidence"] and cause["mend"] for cause in causes)
+    shown = {cause["cause"] for cause in causes if cause["line"] in _flat(ended.output)}
+    assert shown >= found.causes  # of many groups the console shows the largest
 
 
 @pytest.mark.parametrize("found", CASES)
