@@ -119,7 +119,7 @@ def _runs(draw) -> Run:
 _RANK = {Decision.FAIL: 0, Decision.INCONCLUSIVE: 1, Decision.PASS: 2}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_runs())
 def test_no_run_passes_for_its_dead_key(judged):
     before, after = judge(judged).decision, judge(with_credential(judged)).decision
@@ -127,7 +127,7 @@ def test_no_run_passes_for_its_dead_key(judged):
         assert after is not Decision.PASS
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_runs())
 def test_all_refusals_are_read_anew_or_none_and_nothing_else_ever(judged):
     read = with_credential(judged)
@@ -137,7 +137,7 @@ def test_all_refusals_are_read_anew_or_none_and_nothing_else_ever(judged):
         assert now == (structs.replace(was, ending=anew[0]) if is_key_refused(was) else was)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_runs(), st.data())
 def test_what_else_goes_wrong_never_improves_a_run_with_a_dead_key(judged, data):
     complete = [number for number, record in enumerate(judged.streams) if record.ending is Ending.COMPLETE]

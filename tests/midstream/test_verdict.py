@@ -384,7 +384,7 @@ def _never_better(before: Run, number: int, after: StreamRecord) -> None:
         assert _CHECK_RANK[now.status] <= _CHECK_RANK[was.status], (was, now)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(_runs(), st.data())
 def test_turning_a_complete_stream_into_a_lost_one_never_improves_the_verdict(before, data):
     complete = [number for number, record in enumerate(before.streams) if record.outcome is Outcome.COMPLETE]
@@ -393,7 +393,7 @@ def test_turning_a_complete_stream_into_a_lost_one_never_improves_the_verdict(be
         _never_better(before, number, structs.replace(before.streams[number], ending=data.draw(_WORSE)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_runs(), st.data())
 def test_our_own_failure_instead_of_a_complete_stream_never_improves_the_verdict(before, data):
     complete = [number for number, record in enumerate(before.streams) if record.outcome is Outcome.COMPLETE]
@@ -403,7 +403,7 @@ def test_our_own_failure_instead_of_a_complete_stream_never_improves_the_verdict
         _never_better(before, number, structs.replace(before.streams[number], ending=own))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_runs(), st.data())
 def test_a_stream_that_the_server_itself_broke_is_never_better_than_one_that_passed_a_limit(before, data):
     limited = [number for number, record in enumerate(before.streams) if record.ending.is_deadline]
@@ -416,7 +416,7 @@ def test_a_stream_that_the_server_itself_broke_is_never_better_than_one_that_pas
         _never_better(before, number, structs.replace(record, ending=broken, longest_gaps=gaps))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_runs(), st.data())
 def test_a_later_first_token_or_a_longer_gap_never_improves_the_verdict(before, data):
     for number, record in data.draw(st.permutations(list(enumerate(before.streams))))[:1]:
@@ -427,7 +427,7 @@ def test_a_later_first_token_or_a_longer_gap_never_improves_the_verdict(before, 
             _never_better(before, number, structs.replace(record, first_token_ns=record.end_ns))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_runs(), st.data())
 def test_refusing_a_complete_stream_never_improves_the_verdict(before, data):
     """Unless it showed something wrong itself, which a refused one cannot: a label, a silence."""
@@ -455,7 +455,7 @@ def _refused(record: StreamRecord, ending: Ending) -> StreamRecord:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_runs())
 def test_every_stream_is_in_some_cohort_and_the_certain_ones_are_possible_ones(judged):
     for member in read_cohorts(judged).members:

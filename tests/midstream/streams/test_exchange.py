@@ -500,7 +500,7 @@ all_traits = st.sampled_from([VLLM, PLAIN, Traits(), GATEWAY, DONE_ALONE])
 cuts = st.lists(st.integers(1, 2500), max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(streams, st.sampled_from([b"", wire.LAST_CHUNK, b"zz\r\n"]), all_traits, cuts)
 def test_any_split_gives_the_same_record(head_and_events, tail, traits, places):
     data = head_and_events + tail
@@ -513,7 +513,7 @@ def test_any_split_gives_the_same_record(head_and_events, tail, traits, places):
     assert one.evidence.error == other.evidence.error
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 1_500), cuts)
 def test_a_stream_that_is_cut_anywhere_is_never_complete(length, places):
     data = wire.whole(4)[:-1][:length]
@@ -522,7 +522,7 @@ def test_a_stream_that_is_cut_anywhere_is_never_complete(length, places):
     assert exchange.record().outcome in (Outcome.LOST, Outcome.REFUSED)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 4)), min_size=1, max_size=12))
 def test_no_certain_gap_is_longer_than_the_true_one(reads):
     """Tokens read late in groups: a certain gap is the true one, an uncertain one its bound."""

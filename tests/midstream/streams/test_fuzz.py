@@ -16,14 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 10**12))
 def test_holds(number):
     with open("seen", "a") as seen:
         print(number, file=seen)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers())
 def test_fails(number):
     assert not Path("broken").exists()

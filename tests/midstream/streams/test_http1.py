@@ -250,14 +250,14 @@ def responses(draw):
 cuts = st.lists(st.integers(1, 400), max_size=8)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(responses(), cuts, st.integers(0, 400), st.booleans())
 def test_reads_what_h11_reads(data, places, length, eof):
     data = data[: length + 20]
     assert our_reading(cut_at(data, places), eof) == h11_reading(data, eof)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(responses(), cuts, st.data())
 def test_a_damaged_response_is_never_read_as_whole_where_h11_finds_it_broken(data, places, chance):
     at = chance.draw(st.integers(0, len(data) - 1))

@@ -93,7 +93,7 @@ def test_its_known_defects_are_closed(body, data):
     assert [text for _, text in read_again(body).events] == data
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(texts)
 @example(b"data: a\r")
 @example(b"data: \xe2\x80\n\n")
@@ -114,7 +114,7 @@ odd_chunks = st.dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(odd_chunks, max_size=4), st.booleans())
 def test_no_shape_of_json_makes_it_raise_or_speak_against_a_sound_reader(chunks, done):
     body = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + DONE * done
@@ -127,7 +127,7 @@ def test_no_shape_of_json_makes_it_raise_or_speak_against_a_sound_reader(chunks,
 counts = st.integers(1, 20)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(counts, st.sampled_from([LAST, ABORT, ERROR, b""]), st.booleans(), st.integers(0, 2), counts)
 def test_the_readers_agree_on_any_end_of_a_stream(tokens, end, done, missing_bytes, comments):
     body = TOKEN * tokens + b": ping\n\n" * comments + end + DONE * done

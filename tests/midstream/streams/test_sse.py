@@ -136,7 +136,7 @@ texts = st.lists(st.sampled_from(WORDS), max_size=40).map(b"".join)
 cuts = st.lists(st.integers(1, 120), max_size=10)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(texts, cuts)
 @example(b"data: a\r\r\ndata: b\n\n", [9])
 def test_reads_what_the_standard_says(data, places):
@@ -146,7 +146,7 @@ def test_reads_what_the_standard_says(data, places):
 plain_texts = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.sampled_from(["message", "error"]), st.lists(plain_texts, min_size=1, max_size=3))),
     cuts,
