@@ -59,8 +59,9 @@ def _unwritten(verdict: Verdict, error: ResultsError) -> Verdict:
 
 def show(session: Session, report: Report) -> None:
     """Print the report, the verdict last."""
+    is_written = (session.folder / "verdict.json").exists()  # the last of the files
     with going_on(sys.stdout):
-        write_console(report, sys.stdout, session.folder)
+        write_console(report, sys.stdout, session.folder if is_written else None)
         sys.stdout.flush()
 
 

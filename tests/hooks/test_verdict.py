@@ -295,10 +295,12 @@ def test_a_crash_is_no_pass(session):
     assert "KeyError" in session.verdict.sentence
 
 
-def test_results_that_cannot_be_written_are_no_pass(session, tmp_path):
+def test_results_that_cannot_be_written_are_no_pass(session, tmp_path, capsys):
     close(session, *streams(10))
     session.folder = tmp_path / "gone"
     report = conclude(session)
+    show(session, report)
+    assert "streams.jsonl" not in capsys.readouterr().out  # no file is named that is not there
     assert report.verdict == session.verdict
     assert session.verdict.exit_code == 3
     assert "results were not written" in session.verdict.sentence
