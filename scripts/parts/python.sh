@@ -1,0 +1,20 @@
+# The repository and the Python that has its requirements: sets ROOT and PYTHON, gives midstream().
+# Needs refusal.sh.
+# shellcheck shell=bash
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+# MIDSTREAM_PYTHON where it is set, the repository's own environment, else python3 (the image has no other).
+PYTHON=${MIDSTREAM_PYTHON:-$ROOT/.venv/bin/python}
+if [ -z "${MIDSTREAM_PYTHON:-}" ] && [ ! -x "$PYTHON" ]; then
+  PYTHON=python3
+fi
+command -v "$PYTHON" >/dev/null || refuse "there is no $PYTHON: install Python >= 3.11, or set MIDSTREAM_PYTHON"
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+  refuse "$PYTHON is too old: Midstream needs Python >= 3.11 (MIDSTREAM_PYTHON names another)"
+
+# midstream COMMAND ...: from the folder where the caller is, so that relative paths stay what they are.
+# -P: a folder of that name there is not taken for ours.
+midstream() {
+  PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH} "$PYTHON" -P -m midstream "$@"
+}
