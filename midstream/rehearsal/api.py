@@ -23,6 +23,7 @@ from midstream.rehearsal.asgi import (
     until_hang_up,
 )
 from midstream.rehearsal.discovery import REVIEWS, discovery
+from midstream.rehearsal.namespaces import NAMESPACES, named_in, show
 from midstream.rehearsal.refusals import (
     BadRequestError,
     ForbiddenError,
@@ -95,7 +96,12 @@ class Api:
         try:
             request = await read_request(scope, receive)
             answer = self._document(request)
-            if answer is None:
+            namespace = named_in(request.path)
+            if answer is None and namespace is not None:
+                target = Target(NAMESPACES, None, namespace or None, "")
+                self._authorise(request, target)
+                answer = show(self._store, request, namespace)
+            elif answer is None:
                 target = target_of(request.path)
                 self._authorise(request, target)
                 answer = await self._serve(request, target, receive, send)

@@ -1,5 +1,6 @@
 """What the API says of itself: its version, which is a rehearsal's, and the resources it serves."""
 
+from midstream.rehearsal.namespaces import NAMESPACES
 from midstream.rehearsal.store import KINDS, Kind, Object
 
 REHEARSAL_MARK = "midstream-rehearsal"  # the subject of a verdict reads from /version what was tested
@@ -24,6 +25,7 @@ SHORT_NAMES = {
     "pods": ["po"],
     "services": ["svc"],
     "events": ["ev"],
+    "namespaces": ["ns"],
 }
 
 REVIEWS = Kind("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False)
@@ -33,7 +35,7 @@ OBJECT_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 def discovery() -> dict[str, Object]:
     """Each discovery document by its path."""
-    served = (*KINDS.values(), REVIEWS)
+    served = (*KINDS.values(), NAMESPACES, REVIEWS)
     groups = sorted({(kind.group, kind.version) for kind in served if kind.group})
     documents: dict[str, Object] = {
         "/version": VERSION,
@@ -72,6 +74,8 @@ def _resources(group_version: str, kinds: list[Kind]) -> Object:
 def _verbs(kind: Kind) -> list[str]:
     if kind is REVIEWS:
         return ["create"]
+    if kind is NAMESPACES:
+        return ["get", "list"]
     return READ_VERBS if kind.read_only else OBJECT_VERBS
 
 
@@ -79,7 +83,7 @@ def _resource(kind: Kind, name: str, verbs: list[str]) -> Object:
     resource: Object = {
         "name": name,
         "singularName": kind.kind.lower(),
-        "namespaced": kind is not REVIEWS,
+        "namespaced": kind not in (NAMESPACES, REVIEWS),
         "kind": kind.kind,
         "verbs": verbs,
     }

@@ -217,7 +217,11 @@ def test_clients_watch_sees_the_cutover(world, client):
 @pytest.fixture
 def guarded() -> Iterator[World]:
     cluster = Cluster().paused()
-    denied = [Rule("patch", "argoproj.io", "rollouts/status"), Rule("*", "", "events")]
+    denied = [
+        Rule("patch", "argoproj.io", "rollouts/status"),
+        Rule("*", "", "events"),
+        Rule("get", "", "namespaces"),
+    ]
     with served(Api(cluster.store, log_of=log_of, denied=denied)) as api:
         yield World(cluster, api)
 
@@ -248,6 +252,7 @@ def test_access_review_knows_the_rules(guarded, asked, allowed):
         ("PATCH", ROLLOUT, 200),
         ("GET", f"/api/v1/namespaces/{NS}/events", 403),
         ("GET", "/api/v1/events?watch=1", 403),
+        ("GET", f"/api/v1/namespaces/{NS}", 403),
     ],
 )
 def test_denied_request_is_forbidden(guarded, method, path, code):
@@ -509,6 +514,32 @@ def test_kinds_that_nothing_here_would_run_are_listed_as_none_and_not_made(world
     code, said = world.request("POST", path, {"metadata": {"name": "x"}})
     assert code == 405
     assert "nothing that would run one" in said["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        pytest.param("GET", f"/api/v1/namespaces/{NS}", 200, id="one with objects"),
+        pytest.param("GET", "/api/v1/namespaces/other", 404, id="one without"),
+        pytest.param("DELETE", f"/api/v1/namespaces/{NS}", 405, id="not to be deleted"),
+    ],
+)
+def test_a_namespace_is_there_while_something_is_in_it(world, method, path, code):
+    status, said = world.request(method, path)
+    assert status == code
+    if code == 200:
+        assert (said["kind"], said["metadata"]["name"], said["status"]) == (
+            "Namespace",
+            NS,
+            {"phase": "Active"},
+        )
+
+
+def test_namespaces_are_listed(world):
+    code, listed = world.request("GET", "/api/v1/namespaces")
+    assert (code, [item["metadata"]["name"] for item in listed["items"]]) == (200, [NS])
+    code, shown = world.request("GET", "/api/v1/namespaces", accept=AS_TABLE)
+    assert (code, [row["cells"][0] for row in shown["rows"]]) == (200, [NS])
 
 
 # --- tables ---------------------------------------------------------------------------------------------
