@@ -55,7 +55,9 @@ KINDS: dict[str, Kind] = {
     "pods": Kind("", "v1"),
     "services": Kind("", "v1"),
     "endpointslices": Kind("discovery.k8s.io", "v1"),
+    "events": Kind("", "v1"),
     "nodes": Kind("", "v1", namespaced=False),
+    "namespaces": Kind("", "v1", namespaced=False),
 }
 
 
@@ -222,6 +224,22 @@ class Cluster:
             query=_selectors(labels, fields),
         )
         return Listing(found.get("items") or [], found["metadata"]["resourceVersion"])
+
+    def log(self, namespace: str, pod: str, container: str, *, lines: int) -> tuple[str, ...]:
+        """The last lines of a container's present life, or of its last one while it has none.
+
+        `InvalidError` before its first start, `NotFoundError` once it is gone.
+        """
+        response = self._send(
+            "GET",
+            KINDS["pods"].path("pods", namespace, pod, "log"),
+            Access("get", "", "pods/log", namespace),
+            query=[("container", container), ("tailLines", str(lines))],
+        )
+        try:
+            return tuple(response.data.decode(errors="replace").splitlines())
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnreachableError(f"{self.server} broke off the log of {pod}: {_cause(error)}") from error
 
     def watch(
         self,

@@ -34,9 +34,12 @@ class Exchange(BaseHTTPRequestHandler):
 
     def answer(self, status: int, body: Any) -> None:
         """A whole answer."""
-        content = json.dumps(body).encode()
+        self.answer_bytes(status, json.dumps(body).encode(), "application/json")
+
+    def answer_bytes(self, status: int, content: bytes, content_type: str) -> None:
+        """A whole answer of any type."""
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -136,6 +136,28 @@ def test_a_pod_is_deleted_with_the_grace_that_was_asked(connect):
     assert asked.path == "/api/v1/namespaces/llm/pods/vllm-x"
 
 
+def test_the_last_lines_of_a_log(connect):
+    def script(exchange, _):
+        exchange.answer_bytes(200, "loading\nout of \xe9 memory\n".encode("latin-1"), "text/plain")
+
+    with serving(script) as server:
+        lines = connect(server.url).log("llm", "vllm-x", "vllm", lines=10)
+        [asked] = server.asked
+    assert lines == ("loading", "out of \ufffd memory")
+    assert (asked.path, asked.query) == (
+        "/api/v1/namespaces/llm/pods/vllm-x/log",
+        {"container": "vllm", "tailLines": "10"},
+    )
+
+
+def test_a_log_of_what_has_not_started(connect):
+    with (
+        serving(lambda exchange, _: exchange.refuse(400, "waiting to start")) as server,
+        pytest.raises(InvalidError, match="get pods/log: 400 waiting to start"),
+    ):
+        connect(server.url).log("llm", "vllm-x", "vllm", lines=10)
+
+
 def test_a_write_is_never_sent_twice(connect):
     with serving(lambda exchange, _: exchange.cut()) as server:
         with pytest.raises(UnreachableError):
