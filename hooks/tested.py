@@ -18,7 +18,7 @@ from midstream.rehearsal import launch
 from midstream.rehearsal.plan import POD_COMMAND_LIMIT_S, RehearsalPlan
 from midstream.rollouts import argo
 from midstream.rollouts.budget import DrainBudget, read_budget
-from midstream.rollouts.client import Cluster, ClusterError
+from midstream.rollouts.client import REHEARSAL_MARK, Cluster, ClusterError
 from midstream.rollouts.path import NoPathError, ServicePath, find_path
 from midstream.rollouts.preflight import PROVE, preflight, subject_images
 from midstream.rollouts.serving_pods import ServingPods, serving_pods
@@ -33,7 +33,6 @@ from midstream.streams.target import Target
 from midstream.streams.traits import Traits, TraitsUnknownError
 from midstream.verdict import EXIT_USAGE
 
-REHEARSAL_MARK = "midstream-rehearsal"  # in the API server's /version: the one sign of a rehearsal
 NOT_VERIFIED = ", whose certificate was not verified (--insecure)"
 FALLBACK_TOKENS_PER_S = 20.0  # where a probe tells no pace: about reading speed
 

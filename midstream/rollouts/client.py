@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
+import yaml
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import (
@@ -18,6 +19,7 @@ from kubernetes.config import (
     load_incluster_config,
     load_kube_config,
 )
+from kubernetes.config.kube_config import KubeConfigMerger
 
 from midstream.streams.access import is_loopback
 
@@ -42,9 +44,9 @@ class Kind(NamedTuple):
     namespaced: bool = True
 
     def path(self, plural: str, namespace: str, name: str = "", subresource: str = "") -> str:
-        """The resource's path on the server."""
+        """The resource's path on the server; without a namespace that of all namespaces."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        scope = f"/namespaces/{namespace}" if self.namespaced else ""
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return root + scope + "".join(f"/{part}" for part in (plural, name, subresource) if part)
 
 
@@ -58,7 +60,11 @@ KINDS: dict[str, Kind] = {
     "events": Kind("", "v1"),
     "nodes": Kind("", "v1", namespaced=False),
     "namespaces": Kind("", "v1", namespaced=False),
+    "deployments": Kind("apps", "v1"),
+    "daemonsets": Kind("apps", "v1"),
 }
+
+REHEARSAL_MARK = "midstream-rehearsal"  # in the API server's /version: the one sign of a rehearsal
 
 
 class Access(NamedTuple):
@@ -199,13 +205,23 @@ class Cluster:
             load_kube_config(  # type: ignore[no-untyped-call] # partly typed client
                 path, context, configuration, persist_config=False
             )
-        except (ConfigException, OSError, ValueError, TypeError) as error:
+        except _UNREADABLE as error:
             raise CredentialError(_no_credentials(path, context, error)) from error
         return cls(configuration)
 
     def version(self) -> Object:
         """What the server says it is: `gitVersion`, with whatever else it tells."""
         return self._json("GET", "/version", Access("get", "", "version", ""))
+
+    def serves(self, kind: str) -> bool:
+        """Whether the server knows this kind: its CRD is there and established."""
+        where = KINDS[kind]
+        root = f"/apis/{where.group}/{where.version}" if where.group else f"/api/{where.version}"
+        try:
+            found = self._json("GET", root, _access("get", kind, ""))
+        except NotFoundError:
+            return False
+        return any(resource["name"] == kind for resource in found.get("resources") or [])
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """One object; None where there is none (or no such kind)."""
@@ -216,7 +232,7 @@ class Cluster:
             return None
 
     def list(self, kind: str, namespace: str, *, labels: str = "", fields: str = "") -> Listing:
-        """All objects of a kind, with the resourceVersion to watch from."""
+        """All objects of a kind, with the resourceVersion to watch from; namespace "" means all of them."""
         found = self._json(
             "GET",
             KINDS[kind].path(kind, namespace),
@@ -409,6 +425,10 @@ def _layers(error: BaseException) -> Iterator[BaseException]:
             yield from _layers(each)
 
 
+# What the client raises on a kubeconfig that is none: it takes the shape of the YAML for granted.
+_UNREADABLE = (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError)
+
+
 def _existing(path: str) -> str | None:
     expanded = Path(path).expanduser()
     return str(expanded) if expanded.exists() else None
@@ -417,8 +437,30 @@ def _existing(path: str) -> str | None:
 def _no_credentials(path: str | None, context: str | None, error: Exception) -> str:
     if path is None:
         return f"no credentials for a cluster: no kubeconfig was found, nor is this a pod ({error})"
+    names, current = contexts(path)
+    if context is not None and names and context not in names:
+        return f"there is no context {context} in {path}, which has: {', '.join(names)}"
+    if context is None and names and not current:
+        return f"{path} has no current context: name one of {', '.join(names)} (--context)"
     where = f"context {context} of {path}" if context else path
     return f"kubeconfig {where} cannot be used: {error}"
+
+
+def contexts(kubeconfig: str | None = None) -> tuple[tuple[str, ...], str]:
+    """The contexts of the kubeconfig that `Cluster.connect` reads, with its current one.
+
+    Nothing and "" where there is no such file (a pod's own credentials), or none that can be read.
+    """
+    path = kubeconfig or os.environ.get("KUBECONFIG") or _existing(KUBE_CONFIG_DEFAULT_LOCATION)
+    if path is None:
+        return (), ""
+    try:
+        # Several files may be named, as for kubectl.
+        merged = KubeConfigMerger(path).config.value  # type: ignore[no-untyped-call] # partly typed client
+        names = tuple(str(each["name"]) for each in merged.get("contexts") or [])
+    except _UNREADABLE:
+        return (), ""
+    return names, str(merged.get("current-context") or "")
 
 
 def _selectors(labels: str, fields: str) -> list[tuple[str, str]]:

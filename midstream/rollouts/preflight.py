@@ -1,6 +1,6 @@
 """What must hold before a Rollout is touched, read only: each check a finding with what to do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -129,15 +129,20 @@ def check_api(cluster: Cluster) -> Finding:
 def check_access(cluster: Cluster, namespace: str, verbs: frozenset[str]) -> Finding:
     """RBAC allows all that the chosen verbs need."""
     needed = needed_access(namespace, verbs)
-    missing = [access for access in needed if not cluster.can(access)]
+    return access_finding("access", namespace, needed, [each for each in needed if not cluster.can(each)])
+
+
+def access_finding(
+    check: str, namespace: str, needed: Sequence[Access], missing: Sequence[Access]
+) -> Finding:
+    """What RBAC denies of what is needed, with the rules that a Role lacks."""
     if missing:
-        rules = "; ".join(access.rule for access in missing)
         return _bad(
-            "access",
+            check,
             f"{len(missing)} of {len(needed)} permissions are missing in namespace {namespace}",
-            f"add to the Role: {rules}",
+            f"add to the Role: {'; '.join(access.rule for access in missing)}",
         )
-    return _good("access", f"all {len(needed)} permissions")
+    return _good(check, f"all {len(needed)} permissions")
 
 
 def check_exists(rollout: Object | None, namespace: str, name: str) -> Finding:

@@ -284,8 +284,22 @@ class TestCredentials:
 
     def test_a_context_that_is_not_in_it(self, tmp_path):
         path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1")
-        with pytest.raises(CredentialError, match="context other of"):
+        with pytest.raises(CredentialError, match=r"no context other in .*config, which has: test$"):
             Cluster.connect(path, "other")
+
+    def test_no_current_context(self, tmp_path):
+        path = tmp_path / "config"
+        write_kubeconfig(path, "http://127.0.0.1:1")
+        path.write_text(path.read_text().replace("current-context", "ancient-context"))
+        with pytest.raises(CredentialError, match="no current context: name one of test "):
+            Cluster.connect(str(path))
+
+    @pytest.mark.parametrize("text", ["a: [", "only words", "- 1", "contexts: [{}]"])
+    def test_a_file_of_another_shape(self, tmp_path, text):
+        path = tmp_path / "config"
+        path.write_text(text)
+        with pytest.raises(CredentialError, match="cannot be used"):
+            Cluster.connect(str(path))
 
     def test_the_environment_names_the_file(self, tmp_path, monkeypatch):
         path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1")

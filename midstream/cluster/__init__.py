@@ -1,0 +1,1 @@
+"""What a cluster must have, before anything of ours is deployed there."""

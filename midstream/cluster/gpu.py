@@ -1,0 +1,131 @@
+"""GPUs: what pods can be given, by whose device plugin, how one card becomes two shares."""
+
+from collections.abc import Sequence
+
+from midstream.cluster import nodes as node_checks
+from midstream.cluster.found import Found, State, amiss, hidden, well
+from midstream.cluster.nodes import GPU
+from midstream.rollouts.client import ForbiddenError, Object
+
+CHECK = "gpu"
+OUR_PLUGIN = "kube-system/midstream-nvidia-device-plugin"  # k8s/device-plugin
+MINIKUBE_LABEL = "minikube.k8s.io/name"  # on every node of it
+PREPARED = "driver and NVIDIA container toolkit on the node as docs/ClusterSetup.md says"
+WITHOUT = "without a GPU: OVERLAY=sim or --no-gpu"
+
+
+def judge_gpus(
+    nodes: Sequence[Object] | ForbiddenError, daemon_sets: Sequence[Object] | ForbiddenError, wanted: int
+) -> Found:
+    """Allocatable nvidia.com/gpu on the nodes that take pods; time-slicing makes several of one card.
+
+    Without the right to list DaemonSets the count is still judged; who provides it stays unsaid.
+    """
+    if isinstance(nodes, ForbiddenError):
+        return hidden(CHECK, nodes)
+    counts = {node_checks.name(node): allocatable(node) for node in nodes if not node_checks.refusal(node)}
+    total = sum(counts.values())
+    plugin = None if isinstance(daemon_sets, ForbiddenError) else device_plugin(daemon_sets)
+    source = _source(plugin) if plugin else ""
+    if total >= wanted:
+        return well(CHECK, f"{total} {GPU} allocatable ({_by_node(counts)})", source=source)
+    if total:
+        return amiss(
+            CHECK,
+            State.UNFIT,
+            f"{total} of {wanted} {GPU} allocatable ({_by_node(counts)}): blue and green take one each",
+            _share(plugin, nodes, wanted),
+            source=source,
+        )
+    return _none(nodes, daemon_sets, plugin, wanted)
+
+
+def _none(
+    nodes: Sequence[Object],
+    daemon_sets: Sequence[Object] | ForbiddenError,
+    plugin: Object | None,
+    wanted: int,
+) -> Found:
+    shut = "; ".join(
+        f"{node_checks.name(node)} has {allocatable(node)} but is {node_checks.refusal(node)}"
+        for node in nodes
+        if allocatable(node) and node_checks.refusal(node)
+    )
+    words = f"no node that takes pods has {GPU}" + (f" ({shut})" if shut else "")
+    if plugin:
+        namespace, _, name = _source(plugin).partition("/")
+        return amiss(
+            CHECK,
+            State.UNFIT,
+            f"{words}, though the device plugin {_source(plugin)} is there: it finds no driver",
+            f"kubectl logs -n {namespace} daemonset/{name}; {PREPARED}; {WITHOUT}",
+            source=_source(plugin),
+        )
+    if isinstance(daemon_sets, ForbiddenError) or shut:
+        return amiss(CHECK, State.UNFIT, words, f"{node_checks.MEND if shut else PREPARED}; {WITHOUT}")
+    return amiss(
+        CHECK,
+        State.MISSING,
+        f"{words}, and there is no NVIDIA device plugin",
+        f"{PREPARED}, then scripts/cluster_bootstrap.sh --share-gpu {max(wanted, 2)}; {WITHOUT}",
+    )
+
+
+def allocatable(node: Object) -> int:
+    """How many pods with one GPU each the node takes when it is empty; shares count."""
+    return int((node.get("status", {}).get("allocatable") or {}).get(GPU, 0))
+
+
+def device_plugin(daemon_sets: Sequence[Object]) -> Object | None:
+    """The DaemonSet that offers NVIDIA GPUs, whoever installed it.
+
+    Named nvidia-device-plugin-daemonset by NVIDIA's static manifest, Minikube's addon and the GPU
+    operator, ...-nvidia-device-plugin by the Helm chart, nvidia-gpu-device-plugin on GKE; the chart's
+    MPS daemon and feature discovery bear the same prefix and offer nothing.
+    """
+    return next(filter(_offers_gpus, daemon_sets), None)
+
+
+def _offers_gpus(daemon_set: Object) -> bool:
+    name = str(daemon_set["metadata"]["name"])
+    return (
+        "nvidia" in name
+        and "device-plugin" in name
+        and "mps-control" not in name
+        and "feature-discovery" not in name
+    )
+
+
+def _share(plugin: Object | None, nodes: Sequence[Object], wanted: int) -> str:
+    """How these GPUs become enough, by who installed the plugin."""
+    bootstrap = f"scripts/cluster_bootstrap.sh --share-gpu {wanted}"
+    if plugin is None:
+        return f"let whoever installed the device plugin time-slice the card in {wanted}; {WITHOUT}"
+    source = _source(plugin)
+    namespace, _, name = source.partition("/")
+    if source == OUR_PLUGIN:
+        return bootstrap
+    if any(each.get("kind") == "ClusterPolicy" for each in plugin["metadata"].get("ownerReferences") or []):
+        return (
+            f"the GPU operator's plugin {source}: give its ClusterPolicy a devicePlugin.config that "
+            f"time-slices with replicas: {wanted} (gpu-sharing in NVIDIA's documents of the operator)"
+        )
+    if source == "kube-system/nvidia-device-plugin-daemonset" and any(
+        MINIKUBE_LABEL in (node["metadata"].get("labels") or {}) for node in nodes
+    ):
+        return (
+            f"Minikube's addon cannot share: minikube addons disable nvidia-device-plugin, then {bootstrap}"
+        )
+    return (
+        f"give the plugin {source} a config that time-slices with replicas: {wanted}, or replace it: "
+        f"kubectl delete daemonset -n {namespace} {name}, then {bootstrap}"
+    )
+
+
+def _source(daemon_set: Object) -> str:
+    metadata = daemon_set["metadata"]
+    return f"{metadata['namespace']}/{metadata['name']}"
+
+
+def _by_node(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count)
