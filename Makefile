@@ -7,13 +7,18 @@ REHEARSE_READY := $(VENV)/.runtime-installed
 TEST_READY := $(VENV)/.test-installed
 SECONDS ?= 60
 BENCH_READY := .venv-bench/.bench-installed
+DOCKER ?= docker
+MINIKUBE ?= minikube
+# Not IMAGE itself: `make update IMAGE=...` means another one.
+BUILT_IMAGE = $(or $(IMAGE),midstream:local)
 FUZZED := $(patsubst %,tests/midstream/streams/test_%.py,http1 sse exchange second_reader)
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test faults fuzz bench lint types docs clean platform
+.PHONY: help rehearse test faults fuzz bench lint types docs clean platform \
+  image image-minikube test-cluster need-docker need-minikube need-cluster
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 rehearse: platform $(REHEARSE_READY) ## swap a model under 80 live streams on this machine, then judge it
 	@$(BIN)/locust -f locustfiles/stream.py --headless $(ARGS)
@@ -30,6 +35,16 @@ fuzz: platform $(TEST_READY) ## the properties of HTTP, SSE, streams with fresh 
 bench: platform $(BENCH_READY) ## CPU and time error beside other clients on one server, ARGS="--yardstick DIR"
 	@.venv-bench/bin/python bench/sse_cpu.py $(ARGS)
 
+test-cluster: need-cluster platform $(TEST_READY) ## the suite of a real cluster: make test-cluster KUBECONFIG=FILE
+	@$(BIN)/python -m pytest tests/cluster $(ARGS)
+
+image: need-docker ## build the image of all parts, IMAGE=midstream:local
+	@$(DOCKER) build --tag "$(BUILT_IMAGE)" \
+	  --build-arg REVISION="$$(git rev-parse --verify --quiet HEAD || echo unknown)" .
+
+image-minikube: need-minikube image ## build it, then load it into Minikube's nodes
+	@$(MINIKUBE) image load "$(BUILT_IMAGE)"
+
 lint: $(TEST_READY) ## style
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -43,6 +58,21 @@ docs: $(TEST_READY) ## write docs/Endings.md, docs/Verdict.md from the code
 
 clean: ## remove what the commands made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+need-docker:
+	@if ! command -v $(DOCKER) >/dev/null; then \
+	  echo "make image needs docker: https://docs.docker.com/engine/install/, or DOCKER=podman" >&2; exit 2; fi
+	@if ! $(DOCKER) version >/dev/null 2>&1; then \
+	  echo "make image: $(DOCKER) has no engine that answers: start it, or see what '$(DOCKER) version' says" >&2; exit 2; fi
+
+need-minikube:
+	@if ! command -v $(MINIKUBE) >/dev/null; then \
+	  echo "make image-minikube needs minikube: https://minikube.sigs.k8s.io/docs/start/" >&2; exit 2; fi
+
+# Whoever has a production cluster as the default of kubectl must not change it by a word less.
+need-cluster:
+	@if [ -z "$$KUBECONFIG" ]; then \
+	  echo "make test-cluster changes the cluster it runs on, hence takes no default: add KUBECONFIG=FILE" >&2; exit 2; fi
 
 platform:
 	@if [ "$$(uname -s)" != Linux ]; then \
