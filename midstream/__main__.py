@@ -15,6 +15,9 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "cluster": Command("midstream.cluster_command", "what a cluster lacks for a deployment, for a test"),
+    "on-rehearsal": Command(
+        "midstream.on_rehearsal_command", "another command, with a rehearsal in the place of your cluster"
+    ),
     "plan": Command("midstream.plan_command", "what a test would do, of what is there now: reads only"),
     "rehearsal": Command(
         "midstream.rehearsal.command", "a cluster in processes of this machine, to promote and to watch"

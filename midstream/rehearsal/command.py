@@ -19,7 +19,7 @@ from midstream.rehearsal.edits import EditError
 from midstream.rehearsal.exposure import Exposure, ExposureError, expose
 from midstream.rehearsal.faults import Fault, FaultError, bundled_faults, find_fault
 from midstream.rehearsal.guard import Owner, guard
-from midstream.rehearsal.launch import Announcement, flag
+from midstream.rehearsal.launch import ANNOUNCEMENT_FILE, Announcement, flag
 from midstream.rehearsal.loopback import NoLoopbackError
 from midstream.rehearsal.manifest import MODEL, words_of
 from midstream.rehearsal.plan import RehearsalPlan, start_limit_s
@@ -103,6 +103,8 @@ def main(argv: Sequence[str]) -> int:
 
     def announce(announcement: Announcement) -> None:
         stood.note()  # first: whoever reads the announcement may end it at once
+        if given.state_dir is not None:
+            _keep(announcement, folder)
         _announce(announcement, for_people=owner is None)
 
     if wanted.pod_command and sys.stderr.isatty():
@@ -142,6 +144,19 @@ def _run(
         print(error, file=sys.stderr)
         # A command of theirs that does not come to serve is wrong; the bundled engine's end is our failure.
         return EXIT_USAGE if wanted.pod_command and isinstance(error, StartUpError) else EXIT_UNKNOWN
+
+
+def _keep(announcement: Announcement, folder: Path) -> None:
+    """Leave it beside the kubeconfig, whole or not at all. Raises StateError."""
+    path = folder / ANNOUNCEMENT_FILE
+    try:
+        part = path.with_suffix(".part")
+        part.write_bytes(msgspec.json.encode(announcement))
+        part.replace(path)
+    except OSError as error:
+        raise cluster.StateError(
+            f"cannot write {path}: {error.strerror}: make room, or choose another folder with --state-dir"
+        ) from None
 
 
 def _announce(announcement: Announcement, *, for_people: bool) -> None:
@@ -215,7 +230,10 @@ def _parser() -> argparse.ArgumentParser:
         help="break this; a YAML file of that form too",
     )
     parser.add_argument(
-        "--state-dir", type=Path, metavar="DIR", help="keeps the kubeconfig, also after the end"
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="keeps the kubeconfig, also after the end, and the addresses (announcement.json)",
     )
     parser.add_argument("--pod-command", metavar="COMMAND", help=POD_COMMAND)
     parser.add_argument(

@@ -18,6 +18,7 @@ PROJECT = Path(__file__).parents[2]
 GRACE_S = 15.0  # beyond the rehearsal's own limit, which has the better sentence
 STOP_LIMIT_S = 5.0
 POLL_S = 0.05
+ANNOUNCEMENT_FILE = "announcement.json"  # in a rehearsal's --state-dir, once it is healthy
 LOG_BYTES = 8192
 LOG_LINES = 15
 

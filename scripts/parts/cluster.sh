@@ -21,7 +21,7 @@ need_cluster() {
     CONTEXT_OPTION=(--context "$CONTEXT")
   fi
   local words
-  if ! words=$("${KUBECTL[@]}" get --raw /version --request-timeout="${API_ANSWER_S}s" 2>&1 >/dev/null); then
+  if ! words=$("${KUBECTL[@]}" version --request-timeout="${API_ANSWER_S}s" 2>&1 >/dev/null); then
     # kubectl logs each attempt before it says, in its last line, what is wrong
     words=$(grep -v '^$' <<<"$words" | tail -n 1)
     refuse "context $(_context) does not answer: ${words:-kubectl says nothing} (no cluster? $REHEARSE)"

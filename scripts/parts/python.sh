@@ -18,3 +18,8 @@ command -v "$PYTHON" >/dev/null || refuse "there is no $PYTHON: install Python >
 midstream() {
   PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH} "$PYTHON" -P -m midstream "$@"
 }
+
+# become MODULE ...: that module in the place of the script, which signals then reach and whose exit code it is.
+become() {
+  PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH} exec "$PYTHON" -P -m "$@"
+}
