@@ -11,6 +11,7 @@ REVISION_ANNOTATION = "rollout.argoproj.io/revision"
 WORKLOAD_GENERATION_ANNOTATION = "rollout.argoproj.io/workload-generation"
 SCALE_DOWN_DEADLINE_ANNOTATION = "scale-down-deadline"
 PROMOTION_PAUSE = "BlueGreenPause"
+CANARY_PAUSE = "CanaryPauseStep"
 
 
 class Phase(StrEnum):
@@ -70,6 +71,13 @@ def is_paused_for_promotion(rollout: Object) -> bool:
     """Whether a promotion sent now would be acted on; at other times it answers 200 and is lost."""
     reasons = {condition.get("reason") for condition in pause_conditions(rollout)}
     return PROMOTION_PAUSE in reasons and bool(_status(rollout).get("controllerPause"))
+
+
+def is_promotable(rollout: Object) -> bool:
+    """Paused for a person's promotion, of a canary in a pause of its steps."""
+    reasons = {condition.get("reason") for condition in pause_conditions(rollout)}
+    held = bool(_status(rollout).get("controllerPause"))
+    return held and bool(reasons & {PROMOTION_PAUSE, CANARY_PAUSE})
 
 
 def is_aborted(rollout: Object) -> bool:

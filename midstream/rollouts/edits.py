@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from midstream.rollouts import argo
 from midstream.rollouts.budget import serving_container
@@ -15,6 +15,14 @@ MODEL_VARIABLE = "MODEL"
 
 _SERVE_ARGUMENT = re.compile(r"(\bserve\s+)([^\s\"'$-][^\s\"']*)")
 _MODEL_OPTION = re.compile(r"(--model(?:=|\s+))([^\s\"'$-][^\s\"']*)")
+
+
+class _Place(NamedTuple):
+    """Characters of one word."""
+
+    word: int
+    start: int
+    end: int
 
 
 class RefusedError(Exception):
@@ -79,6 +87,18 @@ def set_model(rollout: Object, model: str) -> Operations:
     )
 
 
+def model_of(container: Object) -> str | None:
+    """The model that `set_model` would replace; None where it would refuse."""
+    for entry in container.get("env") or []:
+        if entry["name"] == MODEL_VARIABLE:
+            return str(entry["value"]) if "value" in entry else None
+    for field in ("args", "command"):
+        words = container.get(field) or []
+        if place := _model_place(words):
+            return str(words[place.word][place.start : place.end])
+    return None
+
+
 def same(rollout: Object, value: str) -> Operations:
     """A new revision that differs in an annotation alone."""
     _template(rollout)
@@ -135,24 +155,26 @@ def _revalued(entry: Object, variables: Mapping[str, str]) -> Object:
 
 def _with_model(words: Sequence[str], model: str) -> list[str] | None:
     """The words with another model; None when no model is named in them."""
-    changed = list(words)
-    for place, word in enumerate(words):
-        follows = words[place + 1 : place + 2]
+    place = _model_place(words)
+    if place is None:
+        return None
+    old = words[place.word]
+    changed = old[: place.start] + model + old[place.end :]
+    return [*words[: place.word], changed, *words[place.word + 1 :]]
+
+
+def _model_place(words: Sequence[str]) -> _Place | None:
+    """Where a model is named: a word of its own, in `--model=NAME`, or in a shell's command.
+
+    A name behind a variable is none.
+    """
+    for index, word in enumerate(words):
+        follows = words[index + 1 : index + 2]
         if word in ("serve", "--model") and follows and not follows[0].startswith("-"):
-            changed[place + 1] = model
-            return changed
-        replaced = _in_shell_string(word, model)
-        if replaced is not None:
-            changed[place] = replaced
-            return changed
-    return None
-
-
-def _in_shell_string(word: str, model: str) -> str | None:
-    """Also `--model=NAME` as one word. A name behind a variable is not touched."""
-    for pattern in (_MODEL_OPTION, _SERVE_ARGUMENT):
-        if pattern.search(word):
-            return pattern.sub(lambda found: found[1] + model, word, count=1)
+            return _Place(index + 1, 0, len(follows[0]))
+        for pattern in (_MODEL_OPTION, _SERVE_ARGUMENT):
+            if found := pattern.search(word):
+                return _Place(index, found.start(2), found.end(2))
     return None
 
 

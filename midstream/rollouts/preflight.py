@@ -8,6 +8,7 @@ import msgspec
 from midstream.rollouts import argo
 from midstream.rollouts.budget import command_line, serving_container
 from midstream.rollouts.client import KINDS, Access, Cluster, ClusterError
+from midstream.rollouts.unready import is_ready
 from midstream.rollouts.watcher import OPTIONAL_KINDS, WATCHED_KINDS
 from midstream.run import Image
 
@@ -183,7 +184,7 @@ def check_services(scene: _Scene) -> Finding:
                 "services", f"Service {service} does not exist", "create it, or mend the Rollout's spec"
             )
         selector = found["spec"].get("selector") or {}
-        if not any(_is_ready(pod) and selector.items() <= argo.labels(pod).items() for pod in scene.pods):
+        if not any(is_ready(pod) and selector.items() <= argo.labels(pod).items() for pod in scene.pods):
             return _bad("services", f"Service {service} selects no ready pod", scene.argo_command)
     return _good("services", "Services " + ", ".join(filter(None, named)))
 
@@ -237,11 +238,6 @@ _CHECKS: tuple[Callable[[_Scene], Finding], ...] = (
     check_nothing_drains,
 )
 _BARRIERS = frozenset({"api", "access", "rollout", "strategy"})
-
-
-def _is_ready(pod: Object) -> bool:
-    conditions = pod.get("status", {}).get("conditions") or []
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
 
 
 def _good(check: str, words: str) -> Finding:

@@ -15,6 +15,7 @@ class Hold(StrEnum):
     """Kinds of what holds something up: they differ in whether waiting can mend them."""
 
     NO_ROOM = "no room"
+    NOT_SET_UP = "volumes or network not set up"
     IMAGE_NAME = "image name"
     IMAGE = "image"
     NOT_CREATED = "not created"
@@ -45,6 +46,12 @@ _WAITING = {
     "CreateContainerConfigError": Hold.NOT_CREATED,
     "CreateContainerError": Hold.NOT_CREATED,
 }
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether its Ready condition holds."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
 
 
 def held_up(pods: Iterable[Object]) -> str:
