@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from midstream.rollouts import argo
-from midstream.rollouts.client import Cluster, ClusterError, UnreachableError
+from midstream.rollout_command import add_context, asked
+from midstream.rollouts.client import ClusterError, UnreachableError
+from midstream.rollouts.named import NoRolloutError, find_rollout, find_service
 from midstream.rollouts.path import NoPathError, ServicePath, find_path
 from midstream.smoke import Finding, Step, steps
 from midstream.streams.access import Access, Header, Resolve
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     except UnreachableError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return EXIT_UNKNOWN
-    except (ClusterError, NoPathError, ValueError) as error:
+    except (ClusterError, NoRolloutError, NoPathError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return EXIT_USAGE
 
@@ -68,18 +69,9 @@ def _path(given: argparse.Namespace) -> ServicePath:
         if given.preview or given.context is not None:
             raise ValueError("--preview and --context go with --rollout: leave them out beside --host")
         return ServicePath(given.host, "the URL given", "")
-    namespace, _, name = given.rollout.partition("/")
-    if not namespace or not name or "/" in name:
-        raise ValueError(f"--rollout {given.rollout}: write NAMESPACE/NAME, such as llm-serving/vllm")
-    cluster = Cluster.connect(context=given.context)
-    found = cluster.get("rollouts", namespace, name)
-    if found is None:
-        raise ValueError(f"there is no Rollout {name} in namespace {namespace}: kubectl get rollouts -A")
-    service = argo.preview_service(found) if given.preview else argo.active_service(found)
-    if service is None:
-        kind = "preview" if given.preview else "active"
-        raise ValueError(f"the Rollout {given.rollout} names no {kind} Service (strategy.blueGreen)")
-    return find_path(cluster, namespace, service)
+    cluster, name = asked(given)
+    service = find_service(find_rollout(cluster, name), preview=given.preview)
+    return find_path(cluster, name.namespace, service)
 
 
 def _access(given: argparse.Namespace, environ: Mapping[str, str]) -> Access:
@@ -122,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--host", metavar="URL", help="the server, such as http://127.0.0.1:8000")
     where.add_argument("--rollout", metavar="NAMESPACE/NAME", help="the active Service of this Rollout")
-    parser.add_argument("--context", help="the kubeconfig's context (default: its current one)")
+    add_context(parser)
     parser.add_argument("--preview", action="store_true", help="the Rollout's preview Service instead")
     parser.add_argument("--model", help="the model to ask for (default: the first one served)")
     parser.add_argument("--api", choices=("completions", "chat"), default="completions")

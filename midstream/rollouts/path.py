@@ -24,6 +24,10 @@ class ServicePath(NamedTuple):
 class NoPathError(Exception):
     """The Service cannot be reached from here; the text says what to give instead."""
 
+    def __init__(self, seen: str, mend: str = "") -> None:
+        super().__init__(f"{seen}: {mend}" if mend else seen)
+        self.seen = seen  # without what to give, which differs from command to command
+
 
 def can_connect(host: str, port: int) -> bool:
     """Whether a TCP connection is taken within REACH_S."""
@@ -48,8 +52,13 @@ def find_path(cluster: Cluster, namespace: str, service: str, *, reach: Reach = 
         if reach(split.hostname or "", split.port or 0):
             return path
         tried.append(path.words)
-    seen = f"none of these takes a connection: {'; '.join(tried)}" if tried else "it has no outside address"
-    raise NoPathError(f"Service {service} cannot be reached from here ({seen}): give its URL with --host")
+    seen = f"none of these takes a connection: {'; '.join(tried)}" if tried else _no_address(found)
+    raise NoPathError(f"Service {service} cannot be reached from here ({seen})", "give its URL with --host")
+
+
+def _no_address(service: Object) -> str:
+    kind = service["spec"].get("type") or "ClusterIP"
+    return f"it is of type {kind} and has no outside address"
 
 
 def _candidates(cluster: Cluster, service: Object) -> Iterator[ServicePath]:

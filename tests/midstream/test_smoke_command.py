@@ -9,7 +9,7 @@ import pytest
 from midstream import smoke, smoke_command
 from midstream.rehearsal import launch
 from midstream.rehearsal.plan import RehearsalPlan
-from midstream.rollouts.client import Cluster, NotFoundError, UnreachableError
+from midstream.rollouts.client import Cluster, Listing, NotFoundError, UnreachableError
 from midstream.rollouts.path import NoPathError, ServicePath
 from midstream.smoke_command import main
 from tests.midstream.rehearsal.engine_process import ROOT, engine
@@ -112,13 +112,23 @@ class FakeCluster:
         self._found = found
 
     def get(self, kind, namespace, name):
-        assert (kind, namespace, name) == ("rollouts", "llm", "vllm")
         if isinstance(self._found, Exception):
             raise self._found
+        if kind == "namespaces":
+            return {}
+        assert (kind, namespace, name) == ("rollouts", "llm", "vllm")
         return self._found
 
+    def list(self, kind, namespace):
+        assert (kind, namespace) == ("rollouts", "llm")
+        return Listing([], "9")
 
-ROLLOUT = {"spec": {"strategy": {"blueGreen": {"activeService": "stable", "previewService": "next"}}}}
+
+def rollout_with(blue_green: dict[str, str]) -> dict[str, Any]:
+    return {"metadata": {"name": "vllm"}, "spec": {"strategy": {"blueGreen": blue_green}}}
+
+
+ROLLOUT = rollout_with({"activeService": "stable", "previewService": "next"})
 
 
 @pytest.fixture
@@ -144,7 +154,7 @@ def no_path(*_):
 
 OF_CLUSTERS: dict[str, tuple[Any, list[str], int, str]] = {
     "no such Rollout": (None, [], 2, "there is no Rollout vllm in namespace llm"),
-    "no preview": ({"spec": {"strategy": {"blueGreen": {}}}}, ["--preview"], 2, "names no preview Service"),
+    "no preview": (rollout_with({}), ["--preview"], 2, "names no preview Service"),
     "no way there": (ROLLOUT, [], 2, "give its URL with --host"),
     "not found": (NotFoundError("no Argo Rollouts here"), [], 2, "no Argo Rollouts here"),
     "API server away": (UnreachableError("the API server is away"), [], 3, "the API server is away"),
