@@ -18,11 +18,14 @@ COMMANDS = {
     "on-rehearsal": Command(
         "midstream.on_rehearsal_command", "another command, with a rehearsal in the place of your cluster"
     ),
+    "path": Command("midstream.path_command", "the URL of a Rollout's Service from here, for scripts"),
     "plan": Command("midstream.plan_command", "what a test would do, of what is there now: reads only"),
     "rehearsal": Command(
         "midstream.rehearsal.command", "a cluster in processes of this machine, to promote and to watch"
     ),
     "smoke": Command("midstream.smoke_command", "whether a server answers: health, a completion, a stream"),
+    "status": Command("midstream.status_command", "where a Rollout stands, what holds its pods up"),
+    "update": Command("midstream.update_command", "a new revision of a Rollout, and its promotion"),
 }
 USAGE = "usage: python -m midstream COMMAND ...\n\n" + "\n".join(
     f"  {name:<12} {command.sentence}" for name, command in COMMANDS.items()
