@@ -9,7 +9,7 @@ from midstream.rollouts.unready import Hold
 from tests.midstream.rollouts.objects import NEW, OLD, THIRD, deleted, merged, pod, replica_set, rollout
 from tests.midstream.rollouts.scenes import HALF, PAUSED, event, scene, updating, waiting
 
-REFUSED = {
+REFUSED: Any = {
     "status": {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]}
 }
 NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}

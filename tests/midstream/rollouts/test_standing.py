@@ -1,14 +1,16 @@
 """Phase, roles, what is waited for, by what the cluster's objects say."""
 
+from typing import Any
+
 import pytest
 
 from midstream.rollouts.standing import Role, read_standing
 from tests.midstream.rollouts.objects import NEW, OLD, THIRD, merged, pod, replica_set, rollout, service
 from tests.midstream.rollouts.scenes import HALF, PAUSED, event, scene, updating
 
-SWITCHED = {"status": {"currentPodHash": NEW, "stableRS": NEW, "blueGreen": {"activeSelector": NEW}}}
-DUE = {"metadata": {"annotations": {"scale-down-deadline": "2026-11-03T12:01:08Z"}}}
-NEVER = {"spec": {"strategy": {"blueGreen": {"scaleDownDelaySeconds": 0}}}}
+SWITCHED: Any = {"status": {"currentPodHash": NEW, "stableRS": NEW, "blueGreen": {"activeSelector": NEW}}}
+DUE: Any = {"metadata": {"annotations": {"scale-down-deadline": "2026-11-03T12:01:08Z"}}}
+NEVER: Any = {"spec": {"strategy": {"blueGreen": {"scaleDownDelaySeconds": 0}}}}
 
 
 def ready():
