@@ -6,6 +6,7 @@ from midstream.cluster import nodes as node_checks
 from midstream.cluster.found import Found, State, amiss, hidden, well
 from midstream.cluster.nodes import GPU
 from midstream.rollouts.client import ForbiddenError, Object
+from midstream.rollouts.unready import held_up
 
 CHECK = "gpu"
 OUR_PLUGIN = "kube-system/midstream-nvidia-device-plugin"  # k8s/device-plugin
@@ -15,11 +16,15 @@ WITHOUT = "without a GPU: OVERLAY=sim or --no-gpu"
 
 
 def judge_gpus(
-    nodes: Sequence[Object] | ForbiddenError, daemon_sets: Sequence[Object] | ForbiddenError, wanted: int
+    nodes: Sequence[Object] | ForbiddenError,
+    daemon_sets: Sequence[Object] | ForbiddenError,
+    plugin_pods: Sequence[Object],
+    wanted: int,
 ) -> Found:
     """Allocatable nvidia.com/gpu on the nodes that take pods; time-slicing makes several of one card.
 
     Without the right to list DaemonSets the count is still judged; who provides it stays unsaid.
+    `plugin_pods`: those of the device plugin, whose own trouble explains a node without GPUs.
     """
     if isinstance(nodes, ForbiddenError):
         return hidden(CHECK, nodes)
@@ -37,38 +42,43 @@ def judge_gpus(
             _share(plugin, nodes, wanted),
             source=source,
         )
-    return _none(nodes, daemon_sets, plugin, wanted)
-
-
-def _none(
-    nodes: Sequence[Object],
-    daemon_sets: Sequence[Object] | ForbiddenError,
-    plugin: Object | None,
-    wanted: int,
-) -> Found:
-    shut = "; ".join(
-        f"{node_checks.name(node)} has {allocatable(node)} but is {node_checks.refusal(node)}"
-        for node in nodes
-        if allocatable(node) and node_checks.refusal(node)
-    )
-    words = f"no node that takes pods has {GPU}" + (f" ({shut})" if shut else "")
+    words = _none(nodes)
     if plugin:
-        namespace, _, name = _source(plugin).partition("/")
+        namespace, _, name = source.partition("/")
+        reason = held_up(plugin_pods)
+        is_starting = not reason and not _is_ready(plugin)
         return amiss(
             CHECK,
-            State.UNFIT,
-            f"{words}, though the device plugin {_source(plugin)} is there: it finds no driver",
-            f"kubectl logs -n {namespace} daemonset/{name}; {PREPARED}; {WITHOUT}",
-            source=_source(plugin),
+            State.PENDING if is_starting else State.UNFIT,
+            f"{words}, though the device plugin {source} is there: "
+            + (reason or ("it is not ready yet" if is_starting else "it found no driver")),
+            f"kubectl logs -n {namespace} daemonset/{name}; {'' if reason else f'{PREPARED}; '}{WITHOUT}",
+            source=source,
         )
-    if isinstance(daemon_sets, ForbiddenError) or shut:
-        return amiss(CHECK, State.UNFIT, words, f"{node_checks.MEND if shut else PREPARED}; {WITHOUT}")
+    if isinstance(daemon_sets, ForbiddenError) or any(map(allocatable, nodes)):
+        return amiss(CHECK, State.UNFIT, words, f"{PREPARED}; {WITHOUT}")
     return amiss(
         CHECK,
         State.MISSING,
         f"{words}, and there is no NVIDIA device plugin",
         f"{PREPARED}, then scripts/cluster_bootstrap.sh --share-gpu {max(wanted, 2)}; {WITHOUT}",
     )
+
+
+def _none(nodes: Sequence[Object]) -> str:
+    shut = "; ".join(
+        f"{node_checks.name(node)} has {allocatable(node)} but is {node_checks.refusal(node)}"
+        for node in nodes
+        if allocatable(node) and node_checks.refusal(node)
+    )
+    return f"no node that takes pods has {GPU}" + (f" ({shut})" if shut else "")
+
+
+def _is_ready(daemon_set: Object) -> bool:
+    """It has a pod on every node that it wants one on."""
+    status = daemon_set.get("status") or {}
+    ready, desired = status.get("numberReady", 0), status.get("desiredNumberScheduled", 0)
+    return bool(desired) and ready >= desired
 
 
 def allocatable(node: Object) -> int:

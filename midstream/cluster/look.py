@@ -41,7 +41,15 @@ def _nodes(place: _Place) -> Found:
 
 
 def _gpus(place: _Place) -> Found:
-    return gpu.judge_gpus(_list(place, "nodes"), _list(place, "daemonsets"), place.wish.gpus)
+    daemon_sets = _list(place, "daemonsets")
+    plugin = None if isinstance(daemon_sets, ForbiddenError) else gpu.device_plugin(daemon_sets)
+    pods: Sequence[Object] | ForbiddenError = ()
+    if plugin:
+        labels = plugin["spec"]["selector"].get("matchLabels") or {}
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        pods = _list(place, "pods", plugin["metadata"]["namespace"], labels=selector)
+    pods = () if isinstance(pods, ForbiddenError) else pods
+    return gpu.judge_gpus(_list(place, "nodes"), daemon_sets, pods, place.wish.gpus)
 
 
 def _controller(place: _Place) -> Found:
