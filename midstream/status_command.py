@@ -17,7 +17,7 @@ from midstream.rollout_command import (
 )
 from midstream.rollouts.look import last_lines, look
 from midstream.rollouts.standing import Standing
-from midstream.rollouts.waiting import End, wait_until
+from midstream.waiting import End, wait_until
 
 EXIT_CODES = {
     End.REACHED: EXIT_OK,

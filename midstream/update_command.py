@@ -21,9 +21,9 @@ from midstream.rollouts.look import look
 from midstream.rollouts.named import NoRolloutError, find_rollout
 from midstream.rollouts.standing import Role, Standing
 from midstream.rollouts.verbs import RolloutVerbs
-from midstream.rollouts.waiting import wait_until
 from midstream.status_command import EXIT_CODES, show
 from midstream.update import Deed, is_promoted, refusal, waits_in_preview
+from midstream.waiting import wait_until
 
 WAIT_S = 900.0  # beyond ten minutes for a large model to load
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from midstream.rollouts import waiting
+from midstream import waiting
 from midstream.rollouts.client import UnreachableError
 from midstream.rollouts.named import NoRolloutError, RolloutName
 from midstream.rollouts.patience import PATIENCE, Patience
 from midstream.rollouts.standing import Standing, read_standing
 from midstream.rollouts.unready import Hold
-from midstream.rollouts.waiting import End, Waited, wait_until
+from midstream.waiting import End, Waited, wait_until
 from tests.midstream.rollouts.objects import NEW, pod, rollout
 from tests.midstream.rollouts.scenes import HALF, scene, updating
 from tests.midstream.rollouts.scenes import waiting as held
