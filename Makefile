@@ -48,6 +48,7 @@ image-minikube: need-minikube image ## build it, then load it into Minikube's no
 lint: $(TEST_READY) ## style
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/shellcheck scripts/*.sh scripts/parts/*.sh .ci/*
 
 types: $(TEST_READY) ## strict types
 	@$(BIN)/mypy

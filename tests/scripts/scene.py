@@ -129,9 +129,10 @@ class Scene:
 
     def _answer_objects(self, exchange: Exchange, asked: Asked, scene: Object) -> None:
         parts = asked.path.strip("/").split("/")[2 if asked.path.startswith("/api/") else 3 :]
-        namespace = parts.pop(1) if parts[0] == "namespaces" and len(parts) > 2 else ""
-        plural, name = (parts[1:] if namespace else parts), ""
-        plural, name = plural[0], plural[1] if len(plural) > 1 else ""
+        namespace = ""
+        if parts[0] == "namespaces" and len(parts) > 2:
+            _, namespace, *parts = parts
+        plural, name = parts[0], parts[1] if len(parts) > 1 else ""
         verb = "get" if name else "list"
         if {"verb": verb, "resource": plural} in scene["denied"]:
             exchange.refuse(403, f"{plural} is forbidden")

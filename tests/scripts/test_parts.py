@@ -9,7 +9,7 @@ from tests.scripts.scene import PROJECT, Scene, lines
 ON_A_CLUSTER = ["cluster_bootstrap.sh", "verify_cluster.sh"]
 
 
-def refused(done) -> str:
+def refused(done: subprocess.CompletedProcess[str]) -> str:
     """The one line of a refusal."""
     assert (done.returncode, done.stdout) == (2, "")
     assert len(lines(done.stderr)) == 1, done.stderr
