@@ -1,26 +1,23 @@
 """The command lines under test, as a person types them: each run to its end, with what it said."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 240.0
+ENDS_WITHIN_S = 10.0
 # Of the person who runs the suite: what a target would take for its own.
-UNSET = (
-    "NAMESPACE",
-    "ROLLOUT",
-    "CONTEXT",
-    "OVERLAY",
-    "IMAGE",
-    "MODEL",
-    "PROMOTE",
-    "REHEARSAL",
-    "TARGET_HOST",
+OF_TARGETS = re.compile(
+    r"(NAMESPACE|ROLLOUT|CONTEXT|OVERLAY|IMAGE|MODEL|PROMOTE|UNDO|FOLLOW|REHEARSAL|TARGET_HOST|ARGS"
+    r"|(LOAD|MAX|MIN|MIDSTREAM|LOCUST)_.*)"
 )
 
 
@@ -45,19 +42,31 @@ class Ended(NamedTuple):
 
 def run(*command: str, environment: Mapping[str, str] | None = None, stdin: str | None = None) -> Ended:
     """In the clone, on its Python; subprocess.TimeoutExpired after LIMIT_S."""
-    inherited = {key: value for key, value in os.environ.items() if key not in UNSET}
+    inherited = {key: value for key, value in os.environ.items() if not OF_TARGETS.fullmatch(key)}
     began = time.monotonic()
-    done = subprocess.run(
+    with subprocess.Popen(
         command,
         cwd=ROOT,
         env={**inherited, "MIDSTREAM_PYTHON": sys.executable, **(environment or {})},
-        input=stdin,
-        capture_output=True,
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+        start_new_session=True,  # so that all that it started can be ended with it
+    ) as process:
+        try:
+            out, err = process.communicate(stdin, LIMIT_S)
+        except BaseException:  # Ctrl-C too
+            _end_group(process)
+            raise
+    return Ended(process.returncode, out, err, time.monotonic() - began)
+
+
+def _end_group(process: "subprocess.Popen[str]") -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, number)
+            process.wait(ENDS_WITHIN_S)
 
 
 def make(target: str, **variables: str) -> Ended:
