@@ -14,6 +14,7 @@ from midstream.rollouts.client import Cluster, ClusterError, CredentialError, Un
 
 EXIT_WELL, EXIT_AMISS, EXIT_USAGE, EXIT_UNKNOWN = 0, 1, 2, 3
 LOOK_EVERY_S = 1.0
+GPUS = 2  # while an update runs, both revisions hold one
 
 WORDS = {
     State.OK: "ok",
@@ -49,7 +50,7 @@ class _RefusedError(Exception):
 
 
 def _run(given: argparse.Namespace, cluster: Cluster, context: str) -> int:
-    wish = Wish(given.namespace, context, 0 if given.no_gpu else given.gpus)
+    wish = Wish(given.namespace, context, 0 if given.no_gpu else given.gpus or GPUS)
 
     def look_again() -> tuple[Found, ...]:
         try:
@@ -139,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--context", help="the kubeconfig's context (default: its current one)")
     gpus = parser.add_mutually_exclusive_group()
     gpus.add_argument(
-        "--gpus", type=_count, default=2, metavar="N", help="GPUs needed (default: 2, blue and green)"
+        "--gpus", type=_count, metavar="N", help=f"GPUs needed (default: {GPUS}, blue and green)"
     )
     gpus.add_argument("--no-gpu", action="store_true", help="none: overlays/sim")
     parser.add_argument(

@@ -42,20 +42,30 @@ def judge_gpus(
             _share(plugin, nodes, wanted),
             source=source,
         )
-    words = _none(nodes)
     if plugin:
-        namespace, _, name = source.partition("/")
-        reason = held_up(plugin_pods)
-        is_starting = not reason and not _is_ready(plugin)
-        return amiss(
-            CHECK,
-            State.PENDING if is_starting else State.UNFIT,
-            f"{words}, though the device plugin {source} is there: "
-            + (reason or ("it is not ready yet" if is_starting else "it found no driver")),
-            f"kubectl logs -n {namespace} daemonset/{name}; {'' if reason else f'{PREPARED}; '}{WITHOUT}",
-            source=source,
-        )
-    if isinstance(daemon_sets, ForbiddenError) or any(map(allocatable, nodes)):
+        return _offers_nothing(plugin, nodes, plugin_pods)
+    return _no_plugin(nodes, wanted, is_hidden=isinstance(daemon_sets, ForbiddenError))
+
+
+def _offers_nothing(plugin: Object, nodes: Sequence[Object], pods: Sequence[Object]) -> Found:
+    source, reason = _source(plugin), held_up(pods)
+    namespace, _, name = source.partition("/")
+    is_starting = not reason and not _is_ready(plugin)
+    return amiss(
+        CHECK,
+        State.PENDING if is_starting else State.UNFIT,
+        f"{_none(nodes)}, though the device plugin {source} is there: "
+        + (reason or ("it is not ready yet" if is_starting else "it found no driver")),
+        f"kubectl logs -n {namespace} daemonset/{name}; {'' if reason else f'{PREPARED}; '}{WITHOUT}",
+        source=source,
+    )
+
+
+def _no_plugin(nodes: Sequence[Object], wanted: int, *, is_hidden: bool) -> Found:
+    words = _none(nodes)
+    if any(map(allocatable, nodes)):
+        return amiss(CHECK, State.UNFIT, words, f"{node_checks.MEND}; {WITHOUT}")
+    if is_hidden:
         return amiss(CHECK, State.UNFIT, words, f"{PREPARED}; {WITHOUT}")
     return amiss(
         CHECK,

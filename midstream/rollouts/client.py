@@ -28,6 +28,7 @@ Body: TypeAlias = Object | list[Object]
 
 CONNECT_S = 3.0  # an API server that does not take a connection in this time is away
 READ_S = 10.0
+VERSION_S = 3.0  # the cheapest question: whoever takes longer is not there
 WATCH_S = 20.0  # asked of the server, so that every watch ends by itself and is opened anew
 WATCH_SILENCE_S = 5.0  # beyond WATCH_S nothing has come and no end either: the connection is half-open
 WATCH_CONNECTIONS = 16  # six watches, each verb and check beside them
@@ -211,7 +212,7 @@ class Cluster:
 
     def version(self) -> Object:
         """What the server says it is: `gitVersion`, with whatever else it tells."""
-        return self._json("GET", "/version", Access("get", "", "version", ""))
+        return self._json("GET", "/version", Access("get", "", "version", ""), read_s=VERSION_S)
 
     def serves(self, kind: str) -> bool:
         """Whether the server knows this kind: its CRD is there and established."""
@@ -359,8 +360,11 @@ class Cluster:
         query: Sequence[tuple[str, str]] = (),
         body: Body | None = None,
         content_type: str = "",
+        read_s: float = READ_S,
     ) -> Object:
-        response = self._send(method, path, access, query=query, body=body, content_type=content_type)
+        response = self._send(
+            method, path, access, query=query, body=body, content_type=content_type, read_s=read_s
+        )
         try:
             answer: Object = msgspec.json.decode(response.data)
         except (urllib3.exceptions.HTTPError, OSError, msgspec.DecodeError) as error:
