@@ -11,6 +11,7 @@ from midstream.rollouts.unready import held_up
 CHECK = "argo"
 NAMESPACE = "argo-rollouts"  # of the release's manifest, whose ClusterRoleBinding names it
 LABEL = "app.kubernetes.io/name=argo-rollouts"
+OLDEST = "v1.7.0"  # the CRD of older ones does not know preStop.sleep, and drops it
 PINNED = "v1.9.1"  # the version that all of this was tried with; cluster_bootstrap.sh installs it
 BOOTSTRAP = "scripts/cluster_bootstrap.sh"
 CRDS = f"https://github.com/argoproj/argo-rollouts/manifests/crds?ref={PINNED}"
@@ -41,7 +42,7 @@ def judge_controller(
         return amiss(CHECK, State.UNFIT, words, f"kubectl apply --server-side -k {CRDS}", source=source)
     if not is_available(acting[0]):
         return _unavailable(acting[0], [] if isinstance(pods, ForbiddenError) else pods)
-    return well(CHECK, f"Argo Rollouts {_version(acting[0])}, controller {source} available", source=source)
+    return _available(acting[0])
 
 
 NOT_SERVED = "the API serves no kind Rollout (rollouts.argoproj.io)"
@@ -55,6 +56,17 @@ def _none_acts(controllers: Sequence[Object], served: bool, namespace: str) -> F
         return amiss(CHECK, State.UNFIT, words, mend, source=source)
     words = "its kind Rollout is served, but no controller is there" if served else NOT_SERVED
     return amiss(CHECK, State.MISSING, f"Argo Rollouts is not installed: {words}", BOOTSTRAP)
+
+
+def _available(controller: Object) -> Found:
+    tag, source = _tag(controller), _source(controller)
+    words = f"Argo Rollouts {tag or 'of unknown version'}, controller {source} available"
+    if not numbers(tag) or numbers(tag) >= numbers(PINNED):
+        return well(CHECK, words, source=source)
+    if numbers(tag) < numbers(OLDEST):
+        words += f"; before {OLDEST} a Rollout loses its preStop.sleep, so pods end without the time to drain"
+        return amiss(CHECK, State.UNFIT, words, f"upgrade it, such as to {PINNED}", source=source)
+    return well(CHECK, f"{words}; Midstream was tried with {PINNED}", source=source)
 
 
 def _unavailable(controller: Object, pods: Sequence[Object]) -> Found:
@@ -97,13 +109,9 @@ def _acts_in(deployment: Object, namespace: str) -> bool:
     return "--namespaced" not in words or deployment["metadata"]["namespace"] == namespace
 
 
-def _version(deployment: Object) -> str:
-    tags = [image.partition("@")[0].removeprefix(_repository(image))[1:] for image in _images(deployment)]
-    tag = next(filter(None, tags), "")
-    if not tag:
-        return "of unknown version"
-    older = bool(numbers(tag)) and numbers(tag) < numbers(PINNED)
-    return f"{tag}, older than {PINNED} that Midstream was tried with" if older else tag
+def _tag(deployment: Object) -> str:
+    tags = (image.partition("@")[0].removeprefix(_repository(image))[1:] for image in _images(deployment))
+    return next(filter(None, tags), "")
 
 
 def numbers(tag: str) -> tuple[int, ...]:

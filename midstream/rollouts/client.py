@@ -3,7 +3,7 @@
 import os
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeAlias
 from urllib.parse import urlsplit
@@ -79,7 +79,25 @@ class Access(NamedTuple):
     @property
     def rule(self) -> str:
         """The rule of a Role that allows it."""
-        return f'apiGroups: ["{self.group}"], resources: ["{self.resource}"], verbs: ["{self.verb}"]'
+        return rules([self])[0]
+
+
+def rules(needed: Iterable[Access]) -> tuple[str, ...]:
+    """As few rules of a Role as allow all of it: resources of one group with the same verbs share one."""
+    verbs: dict[tuple[str, str], list[str]] = {}
+    for each in needed:
+        verbs.setdefault((each.group, each.resource), []).append(each.verb)
+    resources: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (group, resource), allowed in verbs.items():
+        resources.setdefault((group, tuple(allowed)), []).append(resource)
+    return tuple(
+        f"apiGroups: {_quoted([group])}, resources: {_quoted(names)}, verbs: {_quoted(allowed)}"
+        for (group, allowed), names in resources.items()
+    )
+
+
+def _quoted(words: Sequence[str]) -> str:
+    return "[" + ", ".join(f'"{word}"' for word in words) + "]"
 
 
 class ClusterError(Exception):

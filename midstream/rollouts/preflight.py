@@ -7,7 +7,7 @@ import msgspec
 
 from midstream.rollouts import argo
 from midstream.rollouts.budget import command_line, serving_container
-from midstream.rollouts.client import KINDS, Access, Cluster, ClusterError
+from midstream.rollouts.client import KINDS, Access, Cluster, ClusterError, rules
 from midstream.rollouts.unready import is_ready
 from midstream.rollouts.watcher import OPTIONAL_KINDS, WATCHED_KINDS
 from midstream.run import Image
@@ -141,9 +141,18 @@ def access_finding(
         return _bad(
             check,
             f"{len(missing)} of {len(needed)} permissions are missing in namespace {namespace}",
-            f"add to the Role: {'; '.join(access.rule for access in missing)}",
+            "; ".join(_where(missing)),
         )
     return _good(check, f"all {len(needed)} permissions")
+
+
+def _where(missing: Sequence[Access]) -> Iterator[str]:
+    for kind, those in (
+        ("the Role", [each for each in missing if each.namespace]),
+        ("a ClusterRole", [each for each in missing if not each.namespace]),
+    ):
+        if those:
+            yield f"add to {kind}: {'; '.join(rules(those))}"
 
 
 def check_exists(rollout: Object | None, namespace: str, name: str) -> Finding:

@@ -55,7 +55,8 @@ class TestNothingMissing:
         scene.write(objects=[node(), namespace("llm-serving"), *argo("v1.7.2")])
         done = scene.run(SCRIPT, "--no-gpu", "--argo-manifest", str(manifest))
         assert done.returncode == 0
-        assert "Argo Rollouts v1.7.2, older than v1.9.1 that Midstream was tried with" in done.stdout
+        assert "Argo Rollouts v1.7.2, controller" in done.stdout
+        assert "; Midstream was tried with v1.9.1: left as it is" in done.stdout
         assert changes(scene) == []
 
     def test_a_rehearsal_needs_nothing(self, scene: Scene):

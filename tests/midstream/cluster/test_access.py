@@ -45,8 +45,19 @@ def test_a_promotion_writes_the_rollout_and_its_status():
 def test_missing_rules_are_named(check):
     needed = access.promoting("llm")
     assert access.judge_access(check, "llm", needed, []).state is State.OK
-    found = access.judge_access(check, "llm", needed, [needed[0], needed[-1]])
+    found = access.judge_access(check, "llm", needed, [needed[0], needed[-2]])
     assert (found.check, found.state) == (check, State.UNFIT)
     assert found.words == f"2 of {len(needed)} permissions are missing in namespace llm"
-    assert needed[0].rule in found.mend
-    assert needed[-1].rule in found.mend
+    assert found.mend == f"add to the Role: {needed[0].rule}; {needed[-2].rule}"
+
+
+def test_rules_that_a_role_lacks_are_few_and_a_namespace_needs_a_cluster_role():
+    needed = access.deploying("llm", is_there=False)
+    mend = access.judge_access(access.DEPLOYING, "llm", needed, needed).mend
+    assert mend.startswith(
+        'add to the Role: apiGroups: [""], resources: ["configmaps", "services", "persistentvolumeclaims"], '
+        'verbs: ["get", "list", "create", "patch", "delete"]; '
+    )
+    assert mend.endswith(
+        'add to a ClusterRole: apiGroups: [""], resources: ["namespaces"], verbs: ["create"]'
+    )

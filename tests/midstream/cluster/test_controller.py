@@ -14,19 +14,23 @@ def judge(*deployments, served=True, pods=(), namespace="llm"):
 
 
 @pytest.mark.parametrize(
-    ("image", "version"),
+    ("image", "state", "version", "note"),
     [
-        ("quay.io/argoproj/argo-rollouts:v1.9.1", "v1.9.1"),
-        ("quay.io/argoproj/argo-rollouts:v1.10.0-rc1", "v1.10.0-rc1"),
-        ("registry:5000/argo-rollouts:v1.7.2@sha256:00", "v1.7.2, older than v1.9.1 that"),
-        ("registry:5000/argo-rollouts@sha256:00", "of unknown version"),
-        ("argo-rollouts:latest", "latest"),
+        ("quay.io/argoproj/argo-rollouts:v1.9.1", State.OK, "v1.9.1", ""),
+        ("quay.io/argoproj/argo-rollouts:v1.10.0-rc1", State.OK, "v1.10.0-rc1", ""),
+        ("registry:5000/argo-rollouts:v1.7.2@sha256:00", State.OK, "v1.7.2", "tried with v1.9.1"),
+        ("argo-rollouts:v1.6.6", State.UNFIT, "v1.6.6", "a Rollout loses its preStop.sleep"),
+        ("registry:5000/argo-rollouts@sha256:00", State.OK, "of unknown version", ""),
+        ("argo-rollouts:latest", State.OK, "latest", ""),
     ],
 )
-def test_the_version_is_the_image_tag(image, version):
+def test_the_version_is_the_image_tag(image, state, version, note):
     found = judge(controller(image))
-    assert (found.state, found.source) == (State.OK, "argo-rollouts/argo-rollouts")
-    assert found.words.startswith(f"Argo Rollouts {version}")
+    assert (found.state, found.source) == (state, "argo-rollouts/argo-rollouts")
+    words, _, rest = found.words.partition("; ")
+    assert words == f"Argo Rollouts {version}, controller argo-rollouts/argo-rollouts available"
+    assert note in rest
+    assert bool(rest) is bool(note)
 
 
 @pytest.mark.parametrize(
