@@ -79,8 +79,8 @@ def _command_edits(command: Sequence[str], port: int) -> Iterator[Edit]:
     yield edit("replace", "command", list(command))
     yield edit("remove", "args")
     yield edit("add", "workingDir", os.getcwd())
-    for name, value in (("PORT", str(port)), ("MODEL", MODEL)):
-        yield edit("add", "env/-", {"name": name, "value": value})
+    yield edit("replace", "env/MODEL/value", MODEL)
+    yield edit("add", "env/-", {"name": "PORT", "value": str(port)})
 
 
 def _edits(numbers: dict[str, float]) -> Iterator[Edit]:
