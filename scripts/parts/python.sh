@@ -13,10 +13,15 @@ command -v "$PYTHON" >/dev/null || refuse "there is no $PYTHON: install Python >
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
   refuse "$PYTHON is too old: Midstream needs Python >= 3.11 (MIDSTREAM_PYTHON names another)"
 
-# midstream COMMAND ...: from the folder where the caller is, so that relative paths stay what they are.
+# python_module MODULE ...: from the folder where the caller is, so that relative paths stay what they are.
 # -P: a folder of that name there is not taken for ours.
+python_module() {
+  PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH} "$PYTHON" -P -m "$@"
+}
+
+# midstream COMMAND ...
 midstream() {
-  PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH} "$PYTHON" -P -m midstream "$@"
+  python_module midstream "$@"
 }
 
 # become MODULE ...: that module in the place of the script, which signals then reach and whose exit code it is.
