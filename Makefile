@@ -13,16 +13,60 @@ MINIKUBE ?= minikube
 BUILT_IMAGE = $(or $(IMAGE),midstream:local)
 FUZZED := $(patsubst %,tests/midstream/streams/test_%.py,http1 sse exchange second_reader)
 
+ON_REHEARSAL := $(if $(filter-out 0 no false,$(REHEARSAL)),scripts/on_rehearsal.sh)
+# Scripts run on another Python where one is named.
+CLUSTER_READY := $(if $(MIDSTREAM_PYTHON),,platform $(REHEARSE_READY))
+
 .DEFAULT_GOAL := help
 .PHONY: help rehearse test faults fuzz bench lint types docs clean platform \
+  bootstrap verify-cluster up status update port-forward smoke load verify logs down \
   image image-minikube test-cluster need-docker need-minikube need-cluster
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^##@ /{print substr($$0, 5)} /^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' \
+	  $(MAKEFILE_LIST)
+
+##@ On this machine alone
 
 rehearse: platform $(REHEARSE_READY) ## swap a model under 80 live streams on this machine, then judge it
 	@$(BIN)/locust -f locustfiles/stream.py --headless $(ARGS)
 
+##@ On your cluster (on a rehearsal: REHEARSAL=1). Which: NAMESPACE=llm-serving ROLLOUT=vllm CONTEXT=...
+# Scripts read these and the other variables from the environment, where make puts all that it is given.
+bootstrap: $(CLUSTER_READY) ## Argo Rollouts, NVIDIA device plugin, namespace: ARGS="--no-gpu", ARGS="--share-gpu 2"
+	@$(ON_REHEARSAL) scripts/cluster_bootstrap.sh $(ARGS)
+
+verify-cluster: $(CLUSTER_READY) ## what the cluster lacks, each with its mend: ARGS="--no-gpu"
+	@$(ON_REHEARSAL) scripts/verify_cluster.sh $(ARGS)
+
+up: $(CLUSTER_READY) ## deploy the engine: OVERLAY=base|gpu|sim IMAGE=... MODEL=...
+	@scripts/deploy.sh up $(ARGS)
+
+status: $(CLUSTER_READY) ## phase, revisions, pods and what holds them up
+	@scripts/status.sh $(ARGS)
+
+smoke: $(CLUSTER_READY) ## health, a completion, a stream: of the Rollout, or of TARGET_HOST=URL
+	@scripts/smoke_test.sh $(ARGS)
+
+load: $(CLUSTER_READY) ## a plain load: LOAD_CONCURRENCY=4 LOAD_DURATION=30, on the Rollout or TARGET_HOST=URL
+	@scripts/load.sh $(ARGS)
+
+verify: $(CLUSTER_READY) ## preflight, smoke, load, verdict; PROMOTE=1: under a promotion, to IMAGE=... or MODEL=...
+	@scripts/verify_no_downtime.sh -- $(ARGS)
+
+update: $(CLUSTER_READY) ## a new revision in the preview: IMAGE=... or MODEL=...; PROMOTE=1, UNDO=1
+	@scripts/update.sh $(ARGS)
+
+port-forward: $(CLUSTER_READY) ## one pod on LOCAL_PORT=8000, for a look: not for a promotion
+	@scripts/port_forward.sh $(ARGS)
+
+logs: $(CLUSTER_READY) ## what all pods wrote, FOLLOW=1
+	@scripts/logs.sh $(ARGS)
+
+down: $(CLUSTER_READY) ## remove all that up made
+	@scripts/deploy.sh down $(ARGS)
+
+##@ For those who change Midstream
 test: platform $(TEST_READY) lint types ## lint, types, all tests that need nothing else
 	@$(BIN)/python -m pytest $(ARGS)
 

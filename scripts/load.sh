@@ -11,6 +11,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/parts/cluster.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/parts/rehearsal.sh"
 # shellcheck source-path=SCRIPTDIR source=parts/rollout.sh
 source "$(dirname "${BASH_SOURCE[0]}")/parts/rollout.sh"
+# shellcheck source-path=SCRIPTDIR source=parts/load.sh
+source "$(dirname "${BASH_SOURCE[0]}")/parts/load.sh"
 usage() {
   cat <<END
 usage: load.sh [--concurrency N] [--duration TIME] [--namespace NS] [--rollout NAME] [--context C] [OPTION ...]
@@ -25,8 +27,6 @@ exit code: 0 PASS, 1 FAIL, 2 the command is wrong or no cluster answers, 3 INCON
 END
 }
 
-LOAD_CONCURRENCY=${LOAD_CONCURRENCY-4}
-LOAD_DURATION=${LOAD_DURATION-30}
 OPTIONS=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -40,10 +40,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[[ $LOAD_CONCURRENCY =~ ^[1-9][0-9]{0,5}$ ]] ||
-  refuse "LOAD_CONCURRENCY=$LOAD_CONCURRENCY: write how many streams are open at once, such as LOAD_CONCURRENCY=4"
-[[ $LOAD_DURATION =~ ^[1-9][0-9]{0,5}[smh]?$ ]] ||
-  refuse "LOAD_DURATION=$LOAD_DURATION: write seconds, minutes or hours, such as LOAD_DURATION=30, 5m or 1h"
+need_load
 need_url
 become locust -f "$ROOT/locustfiles/stream.py" --headless --host "$URL" \
   -u "$LOAD_CONCURRENCY" -r "$LOAD_CONCURRENCY" -t "$LOAD_DURATION" "${OPTIONS[@]}"

@@ -11,6 +11,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/parts/cluster.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/parts/rehearsal.sh"
 # shellcheck source-path=SCRIPTDIR source=parts/rollout.sh
 source "$(dirname "${BASH_SOURCE[0]}")/parts/rollout.sh"
+# shellcheck source-path=SCRIPTDIR source=parts/load.sh
+source "$(dirname "${BASH_SOURCE[0]}")/parts/load.sh"
 usage() {
   cat <<END
 usage: verify_no_downtime.sh [--promote [--image IMAGE | --model MODEL]] [--namespace NS] [--rollout NAME]
@@ -88,6 +90,7 @@ verify_promotion() {
 
 verify_plain_load() {
   [ -z "$IMAGE$MODEL" ] || refuse "IMAGE and MODEL make an update: add --promote (make verify PROMOTE=1), or leave them out"
+  need_load
   need_target
   step "1 of 3: preflight"
   if [ -n "${TARGET_HOST:-}" ]; then
