@@ -199,7 +199,7 @@ tell_addresses() {
   if [ -n "$(revision_under_way)" ]; then
     echo "The new revision waits in the preview: $make update PROMOTE=1 promotes it."
   else
-    echo "Next: $make smoke, $make load, $make verify PROMOTE=1, $make update IMAGE=... or MODEL=..., $make down"
+    echo "Next: $make smoke, $make load, $make verify PROMOTE=1${STREAM_SECONDS:+ ARGS=\"--stream-seconds $STREAM_SECONDS\"}, $make update IMAGE=... or MODEL=..., $make down"
   fi
 }
 
