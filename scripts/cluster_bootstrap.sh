@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Puts into a cluster what Midstream's manifests need: GPUs to share, Argo Rollouts, the namespace.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=parts/start.sh
+source "$(dirname "${BASH_SOURCE[0]}")/parts/start.sh"
 
 ARGO_VERSION=${ARGO_VERSION:-v1.9.1}
 ARGO_NAMESPACE=argo-rollouts # the release's ClusterRoleBinding names it
 ARGO_WAIT_S=${ARGO_WAIT_S:-300}
 GPU_WAIT_S=${GPU_WAIT_S:-180}
 
+# shellcheck disable=SC2329 # read_options prints it
 usage() {
   cat <<USAGE
 usage: scripts/cluster_bootstrap.sh [--share-gpu N | --no-gpu] [--argo-manifest FILE | --argo-version VERSION]
@@ -25,30 +28,17 @@ exit code: 0 all there, 1 something is not well, 2 the command is wrong or no cl
 USAGE
 }
 
-here=$(dirname "${BASH_SOURCE[0]}")
-. "$here/parts/refusal.sh"
-
 shares="" no_gpu="" manifest="" code=0
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h | --help) usage && exit 0 ;;
-    --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
-    -n | --namespace) need_value "$@" && NAMESPACE=$2 && shift ;;
-    --context) need_value "$@" && CONTEXT=$2 && shift ;;
-    --share-gpu) need_value "$@" && need_count "$1" "$2" && shares=$2 && shift ;;
-    --no-gpu) no_gpu=1 ;;
-    --argo-manifest) need_value "$@" && manifest=$2 && shift ;;
-    --argo-version) need_value "$@" && ARGO_VERSION=v${2#v} && shift ;;
-    *) refuse_option "$1" ;;
-  esac
-  shift
-done
+read_options share-gpu=shares no-gpu+no_gpu argo-manifest=manifest argo-version=ARGO_VERSION \
+  namespace=NAMESPACE context=CONTEXT -- "$@"
+no_more_words
+[ -z "$shares" ] || need_count --share-gpu "$shares"
+ARGO_VERSION=v${ARGO_VERSION#v}
 if [ -n "$shares" ] && [ -n "$no_gpu" ]; then
   refuse "--share-gpu $shares and --no-gpu contradict each other: leave one out"
 elif [ -z "$shares" ] && [ "${OVERLAY:-}" = sim ]; then
   no_gpu=1
 fi
-NAMESPACE=${NAMESPACE:-llm-serving}
 
 # A file is an install manifest of Argo Rollouts: it has the kind Rollout, and a controller.
 need_argo_manifest() {
@@ -66,8 +56,6 @@ if [ -n "$manifest" ]; then
   need_argo_manifest "$manifest"
 fi
 
-. "$here/parts/python.sh"
-. "$here/parts/cluster.sh"
 need_cluster
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

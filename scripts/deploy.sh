@@ -1,16 +1,8 @@
 #!/usr/bin/env bash
 # The engine in the cluster, and out of it again: deploy.sh -h
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=parts/refusal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/refusal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/python.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/python.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/cluster.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/cluster.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rehearsal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rehearsal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rollout.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rollout.sh"
+# shellcheck source-path=SCRIPTDIR source=parts/start.sh
+source "$(dirname "${BASH_SOURCE[0]}")/parts/start.sh"
 # shellcheck source-path=SCRIPTDIR source=parts/overlay.sh
 source "$(dirname "${BASH_SOURCE[0]}")/parts/overlay.sh"
 usage() {
@@ -41,22 +33,14 @@ OVERLAY=${OVERLAY:-base}
 IMAGE=${IMAGE:-}
 MODEL=${MODEL:-}
 TIMEOUT_S=900
-VERB=
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h | --help) usage && exit 0 ;;
-    up | down) VERB=$1 ;;
-    --overlay) need_value "$@" && OVERLAY=$2 && shift ;;
-    --image) need_value "$@" && IMAGE=$2 && shift ;;
-    --model) need_value "$@" && MODEL=$2 && shift ;;
-    --namespace) need_value "$@" && NAMESPACE=$2 && shift ;;
-    --context) need_value "$@" && CONTEXT=$2 && shift ;;
-    --timeout) need_value "$@" && need_count --timeout "$2" && TIMEOUT_S=$2 && shift ;;
-    *) refuse_option "$1" ;;
-  esac
-  shift
-done
-[ -n "$VERB" ] || refuse "say up or down: deploy.sh -h"
+read_options overlay=OVERLAY image=IMAGE model=MODEL timeout=TIMEOUT_S \
+  namespace=NAMESPACE context=CONTEXT -- "$@"
+case "${WORDS[*]}" in
+  up | down) VERB=${WORDS[0]} ;;
+  "") refuse "say up or down: deploy.sh -h" ;;
+  *) refuse_option "${WORDS[*]}" ;;
+esac
+need_count --timeout "$TIMEOUT_S"
 need_overlay
 DEADLINE=$(($(date +%s) + TIMEOUT_S))
 
@@ -199,7 +183,7 @@ tell_addresses() {
   if [ -n "$(revision_under_way)" ]; then
     echo "The new revision waits in the preview: $make update PROMOTE=1 promotes it."
   else
-    echo "Next: $make smoke, $make load, $make verify PROMOTE=1${STREAM_SECONDS:+ ARGS=\"--stream-seconds $STREAM_SECONDS\"}, $make update IMAGE=... or MODEL=..., $make down"
+    echo "Next: $make smoke, $make load, $make verify PROMOTE=1, $make update IMAGE=... or MODEL=..., $make down"
   fi
 }
 

@@ -1,18 +1,8 @@
 #!/usr/bin/env bash
 # A plain load on the service, no update: load.sh -h
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=parts/refusal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/refusal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/python.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/python.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/cluster.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/cluster.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rehearsal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rehearsal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rollout.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rollout.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/load.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/load.sh"
+# shellcheck source-path=SCRIPTDIR source=parts/start.sh
+source "$(dirname "${BASH_SOURCE[0]}")/parts/start.sh"
 usage() {
   cat <<END
 usage: load.sh [--concurrency N] [--duration TIME] [--namespace NS] [--rollout NAME] [--context C] [OPTION ...]
@@ -27,20 +17,9 @@ exit code: 0 PASS, 1 FAIL, 2 the command is wrong or no cluster answers, 3 INCON
 END
 }
 
-OPTIONS=()
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h | --help) usage && exit 0 ;;
-    --concurrency) need_value "$@" && LOAD_CONCURRENCY=$2 && shift ;;
-    --duration) need_value "$@" && LOAD_DURATION=$2 && shift ;;
-    --namespace) need_value "$@" && NAMESPACE=$2 && shift ;;
-    --rollout) need_value "$@" && ROLLOUT=$2 && shift ;;
-    --context) need_value "$@" && CONTEXT=$2 && shift ;;
-    *) OPTIONS+=("$1") ;;
-  esac
-  shift
-done
+read_options concurrency=LOAD_CONCURRENCY duration=LOAD_DURATION \
+  namespace=NAMESPACE rollout=ROLLOUT context=CONTEXT -- "$@"
 need_load
 need_url
 become locust -f "$ROOT/locustfiles/stream.py" --headless --host "$URL" \
-  -u "$LOAD_CONCURRENCY" -r "$LOAD_CONCURRENCY" -t "$LOAD_DURATION" "${OPTIONS[@]}"
+  -u "$LOAD_CONCURRENCY" -r "$LOAD_CONCURRENCY" -t "$LOAD_DURATION" "${WORDS[@]}"

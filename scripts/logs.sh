@@ -1,16 +1,8 @@
 #!/usr/bin/env bash
 # What the Rollout's pods wrote: logs.sh -h
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=parts/refusal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/refusal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/python.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/python.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/cluster.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/cluster.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rehearsal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rehearsal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rollout.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rollout.sh"
+# shellcheck source-path=SCRIPTDIR source=parts/start.sh
+source "$(dirname "${BASH_SOURCE[0]}")/parts/start.sh"
 usage() {
   cat <<END
 usage: logs.sh [--follow] [--lines N] [--namespace NS] [--rollout NAME] [--context C]
@@ -24,18 +16,9 @@ END
 
 FOLLOW=${FOLLOW:-}
 LINES_EACH=200
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h | --help) usage && exit 0 ;;
-    --follow) FOLLOW=1 ;;
-    --lines) need_value "$@" && need_count --lines "$2" && LINES_EACH=$2 && shift ;;
-    --namespace) need_value "$@" && NAMESPACE=$2 && shift ;;
-    --rollout) need_value "$@" && ROLLOUT=$2 && shift ;;
-    --context) need_value "$@" && CONTEXT=$2 && shift ;;
-    *) refuse_option "$1" ;;
-  esac
-  shift
-done
+read_options follow+FOLLOW lines=LINES_EACH namespace=NAMESPACE rollout=ROLLOUT context=CONTEXT -- "$@"
+no_more_words
+need_count --lines "$LINES_EACH"
 rehearse_if_asked
 need_cluster
 LABELS=$(of_rollout "$POD_LABELS")

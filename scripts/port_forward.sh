@@ -1,16 +1,8 @@
 #!/usr/bin/env bash
 # The stable Service on this machine, for a look: port_forward.sh -h
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=parts/refusal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/refusal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/python.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/python.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/cluster.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/cluster.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rehearsal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rehearsal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rollout.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rollout.sh"
+# shellcheck source-path=SCRIPTDIR source=parts/start.sh
+source "$(dirname "${BASH_SOURCE[0]}")/parts/start.sh"
 usage() {
   cat <<END
 usage: port_forward.sh [--port PORT] [--namespace NS] [--rollout NAME] [--context C]
@@ -24,17 +16,8 @@ END
 }
 
 LOCAL_PORT=${LOCAL_PORT:-8000}
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h | --help) usage && exit 0 ;;
-    --port) need_value "$@" && LOCAL_PORT=$2 && shift ;;
-    --namespace) need_value "$@" && NAMESPACE=$2 && shift ;;
-    --rollout) need_value "$@" && ROLLOUT=$2 && shift ;;
-    --context) need_value "$@" && CONTEXT=$2 && shift ;;
-    *) refuse_option "$1" ;;
-  esac
-  shift
-done
+read_options port=LOCAL_PORT namespace=NAMESPACE rollout=ROLLOUT context=CONTEXT -- "$@"
+no_more_words
 rehearse_if_asked
 if [ -n "${ON_REHEARSAL:-}" ]; then
   echo "The stable Service of a rehearsal needs no forwarding: $ON_REHEARSAL"

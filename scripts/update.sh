@@ -1,16 +1,8 @@
 #!/usr/bin/env bash
 # A new image or model in the Rollout: update.sh -h
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=parts/refusal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/refusal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/python.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/python.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/cluster.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/cluster.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rehearsal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rehearsal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rollout.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rollout.sh"
+# shellcheck source-path=SCRIPTDIR source=parts/start.sh
+source "$(dirname "${BASH_SOURCE[0]}")/parts/start.sh"
 usage() {
   cat <<END
 usage: update.sh [--image IMAGE] [--model MODEL] [--promote | --undo] [--namespace NS] [--rollout NAME] [--context C]
@@ -29,21 +21,8 @@ PROMOTE=${PROMOTE:-}
 UNDO=${UNDO:-}
 IMAGE=${IMAGE:-}
 MODEL=${MODEL:-}
-OPTIONS=()
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h | --help) usage && exit 0 ;;
-    --promote) PROMOTE=1 ;;
-    --undo) UNDO=1 ;;
-    --image) need_value "$@" && IMAGE=$2 && shift ;;
-    --model) need_value "$@" && MODEL=$2 && shift ;;
-    --namespace) need_value "$@" && NAMESPACE=$2 && shift ;;
-    --rollout) need_value "$@" && ROLLOUT=$2 && shift ;;
-    --context) need_value "$@" && CONTEXT=$2 && shift ;;
-    *) OPTIONS+=("$1") ;;
-  esac
-  shift
-done
+read_options promote+PROMOTE undo+UNDO image=IMAGE model=MODEL \
+  namespace=NAMESPACE rollout=ROLLOUT context=CONTEXT -- "$@"
 UPDATE=()
 [ -z "$IMAGE" ] || UPDATE+=(--set-image "vllm=$IMAGE")
 [ -z "$MODEL" ] || UPDATE+=(--set-model "$MODEL")
@@ -52,4 +31,4 @@ UPDATE=()
 [ ${#UPDATE[@]} -gt 0 ] ||
   refuse "an update to what? make update IMAGE=... or MODEL=... (alone: PROMOTE=1 promotes the revision that waits, UNDO=1 gives it up)"
 need_rollout
-become midstream update --rollout "$NAMESPACE/$ROLLOUT" "${UPDATE[@]}" "${CONTEXT_OPTION[@]}" "${OPTIONS[@]}"
+become midstream update --rollout "$NAMESPACE/$ROLLOUT" "${UPDATE[@]}" "${CONTEXT_OPTION[@]}" "${WORDS[@]}"

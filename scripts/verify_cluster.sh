@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Whether a cluster has what a deployment and a test need: a line a finding, each failure with its mend.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=parts/start.sh
+source "$(dirname "${BASH_SOURCE[0]}")/parts/start.sh"
 
 usage() {
   cat <<'USAGE'
@@ -15,27 +17,14 @@ exit code: 0 all well, 1 a finding, 2 the command is wrong or no cluster answers
 USAGE
 }
 
-here=$(dirname "${BASH_SOURCE[0]}")
-. "$here/parts/refusal.sh"
-
-gpus=(--gpus 2)
-if [ "${OVERLAY:-}" = sim ]; then
+GPUS="" NO_GPU=""
+read_options gpus=GPUS no-gpu+NO_GPU namespace=NAMESPACE context=CONTEXT -- "$@"
+no_more_words
+if [ -n "$NO_GPU" ] || { [ -z "$GPUS" ] && [ "${OVERLAY:-}" = sim ]; }; then
   gpus=(--no-gpu)
+else
+  need_count --gpus "${GPUS:=2}"
+  gpus=(--gpus "$GPUS")
 fi
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h | --help) usage && exit 0 ;;
-    --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
-    -n | --namespace) need_value "$@" && NAMESPACE=$2 && shift ;;
-    --context) need_value "$@" && CONTEXT=$2 && shift ;;
-    --gpus) need_value "$@" && need_count "$1" "$2" && gpus=(--gpus "$2") && shift ;;
-    --no-gpu) gpus=(--no-gpu) ;;
-    *) refuse_option "$1" ;;
-  esac
-  shift
-done
-
-. "$here/parts/python.sh"
-. "$here/parts/cluster.sh"
 need_cluster
-midstream cluster --namespace "${NAMESPACE:-llm-serving}" "${CONTEXT_OPTION[@]}" "${gpus[@]}"
+become midstream cluster --namespace "$NAMESPACE" "${CONTEXT_OPTION[@]}" "${gpus[@]}"

@@ -1,18 +1,8 @@
 #!/usr/bin/env bash
 # The whole proof, step by step: verify_no_downtime.sh -h
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=parts/refusal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/refusal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/python.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/python.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/cluster.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/cluster.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rehearsal.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rehearsal.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/rollout.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/rollout.sh"
-# shellcheck source-path=SCRIPTDIR source=parts/load.sh
-source "$(dirname "${BASH_SOURCE[0]}")/parts/load.sh"
+# shellcheck source-path=SCRIPTDIR source=parts/start.sh
+source "$(dirname "${BASH_SOURCE[0]}")/parts/start.sh"
 usage() {
   cat <<END
 usage: verify_no_downtime.sh [--promote [--image IMAGE | --model MODEL]] [--namespace NS] [--rollout NAME]
@@ -36,20 +26,9 @@ END
 PROMOTE=${PROMOTE:-}
 IMAGE=${IMAGE:-}
 MODEL=${MODEL:-}
-while [ $# -gt 0 ]; do
-  case $1 in
-    -h | --help) usage && exit 0 ;;
-    --promote) PROMOTE=1 ;;
-    --image) need_value "$@" && IMAGE=$2 && shift ;;
-    --model) need_value "$@" && MODEL=$2 && shift ;;
-    --namespace) need_value "$@" && NAMESPACE=$2 && shift ;;
-    --rollout) need_value "$@" && ROLLOUT=$2 && shift ;;
-    --context) need_value "$@" && CONTEXT=$2 && shift ;;
-    --) shift && break ;;
-    *) refuse_option "$1" ;;
-  esac
-  shift
-done
+read_options promote+PROMOTE image=IMAGE model=MODEL \
+  namespace=NAMESPACE rollout=ROLLOUT context=CONTEXT -- "$@"
+no_more_words
 
 step() {
   printf '\n== %s ==\n' "$1"
@@ -104,7 +83,7 @@ verify_plain_load() {
 }
 
 if is_on "$PROMOTE"; then
-  verify_promotion "$@"
+  verify_promotion "${REST[@]}"
 else
-  verify_plain_load "$@"
+  verify_plain_load "${REST[@]}"
 fi

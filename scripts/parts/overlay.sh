@@ -2,17 +2,11 @@
 # Needs refusal.sh, python.sh, cluster.sh.
 # shellcheck shell=bash
 
-# need_overlay: OVERLAY is one that there is; sets OVERLAY_FOLDER, and STREAM_SECONDS to the length of streams that
-# have time to end after a cutover, where that is shorter than a test's default of 60.
+# need_overlay: OVERLAY is one that there is; sets OVERLAY_FOLDER.
 need_overlay() {
-  OVERLAY_FOLDER=$ROOT/k8s/overlays/$OVERLAY
-  # shellcheck disable=SC2034 # for the scripts that source this
-  STREAM_SECONDS=
-  # shellcheck disable=SC2034
   case $OVERLAY in
     base) OVERLAY_FOLDER=$ROOT/k8s/base ;;
-    gpu) STREAM_SECONDS=30 ;; # of 50 s
-    sim) STREAM_SECONDS=12 ;; # of 32 s
+    gpu | sim) OVERLAY_FOLDER=$ROOT/k8s/overlays/$OVERLAY ;;
     *) refuse "OVERLAY=$OVERLAY: there is base (your own GPU node), gpu (one small card, shared) and sim (no GPU)" ;;
   esac
 }

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from hooks.settings import ROLLOUT_STREAM_SECONDS
 from midstream.rollouts.budget import read_budget
 from tests.k8s.manifests import OVERLAYS, ROOT, Object, build, container, faults, needs_kubectl, one, option
 
@@ -79,6 +80,14 @@ def test_the_drain_fits_into_the_grace_period(overlay):
     assert budget.engine_drain_s is not None
     assert budget.engine_drain_s > 0
     assert budget.pre_stop_s + budget.engine_drain_s < budget.grace_s
+
+
+@each_overlay
+def test_a_stream_of_the_default_length_lives_through_a_promotion(overlay):
+    total_s = read_budget(rollout(overlay)).total_s
+    assert total_s is not None
+    # An engine that shares its card or node makes its tokens more slowly.
+    assert total_s > ROLLOUT_STREAM_SECONDS * 1.25
 
 
 @each_overlay
@@ -174,8 +183,8 @@ def test_the_card_has_no_bfloat16():
     assert option(rollout("gpu"), "dtype") == "half"
 
 
-def test_the_card_is_free_again_sooner_than_with_base():
-    gpu, base = (read_budget(rollout(overlay)).total_s for overlay in ("gpu", "base"))
+def test_an_engine_without_streams_leaves_the_card_sooner_than_with_base():
+    gpu, base = (read_budget(rollout(overlay)).until_sigterm_s for overlay in ("gpu", "base"))
     assert gpu is not None
     assert base is not None
     assert gpu < base / 2

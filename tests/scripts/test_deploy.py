@@ -90,17 +90,6 @@ class TestUp:
         assert "http://vllm-preview.mine.svc:8000 inside the cluster" in ended.out
         assert "make NAMESPACE=mine smoke" in ended.out
 
-    @pytest.mark.parametrize(
-        ("overlay", "typed"),
-        [
-            ("base", "make verify PROMOTE=1, "),
-            ("sim", 'make verify PROMOTE=1 ARGS="--stream-seconds 12", '),
-            ("gpu", 'make verify PROMOTE=1 ARGS="--stream-seconds 30", '),
-        ],
-    )
-    def test_a_short_drain_wants_short_streams(self, cluster, overlay, typed) -> None:
-        assert typed in cluster.run("deploy.sh", "up", "--overlay", overlay).out
-
     @pytest.mark.parametrize("code", [1, 2, 3])
     def test_its_exit_code_is_the_waiting_s(self, cluster, code) -> None:
         cluster.answer("midstream status", Answer(code, err="why\n"))
