@@ -125,7 +125,7 @@ for check in argo gpu; do
 done
 
 # --- GPU
-ours=kube-system/midstream-nvidia-device-plugin
+plugin=kube-system/midstream-nvidia-device-plugin
 apply_plugin() {
   local shown
   if [ "${shares:-1}" = 1 ]; then
@@ -136,9 +136,9 @@ apply_plugin() {
   fi
   shown=$(kube apply -f "$scratch/plugin.yaml")
   if grep -qv ' unchanged$' <<<"$shown"; then
-    say applied gpu "device plugin $ours, each card offered ${shares:-1} time(s)"
+    say applied gpu "device plugin $plugin, each card offered ${shares:-1} time(s)"
   else
-    say ok gpu "device plugin $ours, each card offered ${shares:-1} time(s): unchanged"
+    say ok gpu "device plugin $plugin, each card offered ${shares:-1} time(s): unchanged"
   fi
 }
 
@@ -148,7 +148,7 @@ gpu() {
   whose=${source:+; device plugin $source}
   if [ -n "$no_gpu" ]; then
     say ok gpu "left out: no GPU is needed"
-  elif [ "$state" = missing ] || { [ "$source" = "$ours" ] && [ -n "$shares" ]; }; then
+  elif [ "$state" = missing ] || { [ "$source" = "$plugin" ] && [ -n "$shares" ]; }; then
     apply_plugin
     wait_for gpu "$GPU_WAIT_S"
   elif [ "$state" = ok ]; then
@@ -207,7 +207,9 @@ namespace() {
   if [ "$(field namespace state)" = ok ]; then
     say ok namespace "$NAMESPACE: left as it is"
   else
-    make_namespace "$NAMESPACE"
+    # As k8s/base has it: `deploy.sh down` removes what carries this label, the namespace too.
+    printf '%s\n' "{apiVersion: v1, kind: Namespace, metadata: {name: $NAMESPACE, labels: {${OURS/=/: }}}}" >"$scratch/ours.yaml"
+    kube apply -f "$scratch/ours.yaml" >/dev/null
     say made namespace "$NAMESPACE"
   fi
 }

@@ -26,7 +26,6 @@ exit code: 0 well, 1 it does not become healthy, 2 the command is wrong or no cl
 END
 }
 
-OURS=app.kubernetes.io/part-of=midstream
 LOOK_EVERY_S=2
 TELL_EVERY_S=10
 OVERLAY=${OVERLAY:-base}

@@ -2,6 +2,9 @@
 # Needs refusal.sh.
 # shellcheck shell=bash
 
+# The label of every object that is ours, as a selector.
+# shellcheck disable=SC2034 # for the scripts that source this
+OURS=app.kubernetes.io/part-of=midstream
 REHEARSE="REHEARSAL=1 make ... rehearses on this machine"
 API_ANSWER_S=5
 

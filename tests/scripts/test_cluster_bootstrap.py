@@ -67,6 +67,12 @@ class TestNothingMissing:
         assert changes(scene) == []
 
 
+def labels_of_namespaces(scene: Scene) -> dict[str, dict[str, str]]:
+    """Of those that the stub's cluster has."""
+    found = [each["metadata"] for each in scene.read()["objects"] if each["kind"] == "Namespace"]
+    return {metadata["name"]: metadata.get("labels", {}) for metadata in found}
+
+
 class TestArgo:
     def test_from_a_file_then_a_second_run_changes_nothing(self, scene: Scene, manifest: Path):
         scene.write(becomes=[AVAILABLE])
@@ -78,8 +84,7 @@ class TestArgo:
         assert "made     namespace  llm-serving" in first.stdout
         apply = scene.calls("apply")[0].argv
         assert "--server-side" in apply
-        made = [call.argv[2] for call in scene.calls("create", "namespace")]
-        assert made == ["argo-rollouts", "llm-serving"]
+        assert set(labels_of_namespaces(scene)) == {"argo-rollouts", "llm-serving"}
         before = len(scene.calls())
         second = scene.run(SCRIPT, "--no-gpu", "--argo-manifest", str(manifest))
         assert second.returncode == 0
@@ -219,7 +224,14 @@ class TestNamespace:
         scene.write(objects=[node(), *argo()])
         done = scene.run(SCRIPT, "--no-gpu", "-n", "mine")
         assert "made     namespace  mine" in done.stdout
-        assert scene.calls("create", "namespace")[0].argv[2] == "mine"
+        assert labels_of_namespaces(scene) == {"mine": {"app.kubernetes.io/part-of": "midstream"}}
+
+    def test_what_it_makes_is_labelled_so_that_down_removes_it(self, scene: Scene):
+        """An unlabelled one was taken for somebody else's, and `deploy.sh down` left it."""
+        scene.write(objects=[node(), *argo()])
+        scene.run(SCRIPT, "--no-gpu")
+        theirs = yaml.safe_load((PROJECT / "k8s/base/namespace.yaml").read_text())["metadata"]
+        assert labels_of_namespaces(scene) == {theirs["name"]: theirs["labels"]}
 
 
 class TestRefused:
