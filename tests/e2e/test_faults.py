@@ -17,7 +17,8 @@ CASES = [
 
 def test_make_test_stays_within_its_budget_of_whole_runs():
     others = SCENARIOS.keys() - {row.name for row in ROWS}
-    assert len(others) + sum(row.always for row in ROWS) <= 30
+    of_scripts = 2  # tests/scripts/test_on_a_rehearsal.py: a promotion, a plain load
+    assert len(others) + sum(row.always for row in ROWS) + of_scripts <= 30
 
 
 @pytest.mark.parametrize("found", CASES)
