@@ -35,6 +35,15 @@ PROMOTE_FULL_STATUS: Object = {"status": {"promoteFull": True}}
 ABORT_STATUS: Object = {"status": {"abort": True}}
 RETRY_STATUS: Object = {"status": {"abort": False}}
 UNPAUSE_SPEC: Object = {"spec": {"paused": False}}
+PAUSE_SPEC: Object = {"spec": {"paused": True}}
+
+
+def restart(rollout: Object, at: str) -> Object:
+    """Merge patch that has every pod made before `at` (RFC 3339, whole seconds) replaced."""
+    wanted, reached = rollout["spec"].get("restartAt"), (rollout.get("status") or {}).get("restartedAt")
+    if wanted and wanted != reached:
+        raise RefusedError(f"a restart is under way already, of the pods made before {wanted}")
+    return {"spec": {"restartAt": at}}
 
 
 def set_image(rollout: Object, images: Mapping[str, str]) -> Operations:

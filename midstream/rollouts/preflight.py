@@ -15,7 +15,8 @@ from midstream.run import Image
 Object: TypeAlias = dict[str, Any]
 
 STATUS_VERBS = frozenset({"promote", "promote-full", "abort", "retry"})
-SPEC_VERBS = frozenset({"set-image", "set-model", "set-env", "set-args", "same", "undo"})
+TEMPLATE_VERBS = frozenset({"set-image", "set-model", "set-env", "set-args", "same", "undo"})
+SPEC_VERBS = TEMPLATE_VERBS | {"pause", "restart"}
 
 
 PROVE = "prove"  # the negative control: not a verb on a Rollout, but it needs a permission as they do

@@ -18,6 +18,7 @@ POLL_S = 0.1
 # after the pause appeared was answered 200, stored, and not acted on for minutes. So let it finish.
 QUIET_S = 0.5
 QUIET_LIMIT_S = 5.0
+GENERATION = "its generation in status.observedGeneration"
 CONFLICT_TRIES = 8  # the controller writes the Rollout some times a second while an update is under way
 
 
@@ -107,6 +108,23 @@ class RolloutVerbs:
         self._merge("retry", edits.RETRY_STATUS, status=True)
         self._confirm("retry", "the abort to be forgotten", lambda now: not now["status"].get("abortedAt"))
 
+    def pause(self) -> None:
+        """Hold whatever update is or will be under way. Confirmed: the controller has observed it."""
+        rollout = self._read_quiet()
+        if rollout["spec"].get("paused"):
+            raise RefusedError(f"Rollout {self._name} is paused by its spec already")
+        self._merge("pause", edits.PAUSE_SPEC)
+        self._confirm("pause", GENERATION, argo.generation_observed)
+
+    def restart(self) -> None:
+        """Replace all pods one after another, without a cutover and without its protection (facts 4).
+
+        Confirmed: the controller has observed it; status.restartedAt follows once every pod is new.
+        """
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._merge("restart", edits.restart(self._read_quiet(), stamp))
+        self._confirm("restart", GENERATION, argo.generation_observed)
+
     def set_image(self, images: Mapping[str, str]) -> None:
         """Change images by container name."""
         self._change("set-image", lambda rollout: edits.set_image(rollout, images))
@@ -145,9 +163,7 @@ class RolloutVerbs:
                 raise RefusedError(f"{verb} changes nothing: Rollout {self._name} is like that already")
             changed = self._try_operations(verb, rollout, operations)
             if changed is not None:
-                return self._confirm(
-                    verb, "its generation in status.observedGeneration", argo.generation_observed
-                )
+                return self._confirm(verb, GENERATION, argo.generation_observed)
         raise RefusedError(
             f"{verb}: Rollout {self._name} changed {CONFLICT_TRIES} times while we tried to change it"
         )

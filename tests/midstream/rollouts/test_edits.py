@@ -180,3 +180,21 @@ def test_guarded_by_the_version_that_was_read():
     first, second = edits.guarded(rollout(version=41), add("image", "x"))
     assert first == {"op": "test", "path": "/metadata/resourceVersion", "value": "41"}
     assert second["op"] == "add"
+
+
+RESTARTS = {
+    "never before": ({}, {}, None),
+    "one that is over": ({"restartAt": "t1"}, {"restartedAt": "t1"}, None),
+    "the first under way": ({"restartAt": "t1"}, {}, "made before t1"),
+    "another under way": ({"restartAt": "t2"}, {"restartedAt": "t1"}, "made before t2"),
+}
+
+
+@pytest.mark.parametrize(("spec", "status", "refused"), RESTARTS.values(), ids=RESTARTS)
+def test_restart(spec, status, refused):
+    found = rollout(spec=spec, status=status)
+    if refused is None:
+        assert edits.restart(found, "t3") == {"spec": {"restartAt": "t3"}}
+        return
+    with pytest.raises(RefusedError, match=refused):
+        edits.restart(found, "t3")

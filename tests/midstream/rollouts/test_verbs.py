@@ -145,6 +145,32 @@ def test_abort_then_retry(live):
         )
 
 
+def test_pause_holds_the_rollout_until_its_promotion(live):
+    with live() as found:
+        found.verbs.pause()
+        found.until(lambda now: argo.phase(now) is argo.Phase.PAUSED)
+        with pytest.raises(RefusedError, match="paused by its spec already"):
+            found.verbs.pause()
+        assert [patch.verb for patch in found.patches] == ["pause"]
+
+
+def test_restart_is_asked_once(live):
+    with live() as found:
+        found.verbs.restart()
+        assert found.rollout()["spec"]["restartAt"].endswith("Z")
+        assert argo.generation_observed(found.rollout())
+        with pytest.raises(RefusedError, match="restart is under way already"):
+            found.verbs.restart()
+
+
+@pytest.mark.parametrize("verb", ["pause", "restart"])
+def test_what_changes_the_spec_names_the_rule_it_lacks(live, verb):
+    with live(denied=(Rule("patch", "argoproj.io", "rollouts"),)) as found:
+        with pytest.raises(ForbiddenError, match=r'resources: \["rollouts"\], verbs: \["patch"\]'):
+            getattr(found.verbs, verb)()
+        assert found.patches == []
+
+
 def test_undo_goes_back_to_the_revision_before(live):
     with live() as found:
         first = found.rollout()["spec"]["template"]
