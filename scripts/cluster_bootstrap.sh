@@ -59,7 +59,7 @@ fi
 need_cluster
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-trap 'exit 3' INT TERM
+trap 'end_attended; exit 3' INT TERM
 
 # say STATE PART WORDS: a line as `midstream cluster` has them.
 say() {
@@ -89,7 +89,7 @@ print("".join(each[sys.argv[3]] for each in found))' "$scratch/found" "$@"
 # wait_for CHECK SECONDS: until it is well, with progress; else its line, its exit code kept for the end.
 wait_for() {
   local ended=0
-  midstream cluster -n "$NAMESPACE" "${CONTEXT_OPTION[@]}" "${need[@]}" --check "$1" --wait "$2" \
+  attended become midstream cluster -n "$NAMESPACE" "${CONTEXT_OPTION[@]}" "${need[@]}" --check "$1" --wait "$2" \
     >"$scratch/lines" || ended=$?
   tail -n +2 "$scratch/lines" # the first one is the API server's
   remember "$ended"

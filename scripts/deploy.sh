@@ -69,7 +69,7 @@ up() {
   else
     echo "  rollout.argoproj.io/$ROLLOUT unchanged"
   fi
-  midstream status --rollout "$NAMESPACE/$ROLLOUT" "${CONTEXT_OPTION[@]}" --wait "$(seconds_left)"
+  attended become midstream status --rollout "$NAMESPACE/$ROLLOUT" "${CONTEXT_OPTION[@]}" --wait "$(seconds_left)"
   tell_addresses
 }
 
@@ -267,7 +267,12 @@ namespace_may_go() {
   fi
 }
 
-trap 'echo "deploy.sh: stopped waiting; what was begun goes on in the cluster: make status" >&2; exit 3' INT
+stopped() {
+  end_attended
+  echo "deploy.sh: stopped waiting; what was begun goes on in the cluster: make status" >&2
+  exit 3
+}
+trap stopped INT TERM
 if [ -n "${ON_REHEARSAL:-}" ]; then
   refuse "a rehearsal deploys itself: on_rehearsal.sh up"
 elif is_on "${REHEARSAL:-}"; then

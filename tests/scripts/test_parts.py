@@ -1,7 +1,9 @@
 """What every script says of a cluster that is not there: one line, exit code 2."""
 
+import signal
 import subprocess
 
+import psutil
 import pytest
 
 from tests.scripts.scene import PROJECT, Scene, lines
@@ -86,3 +88,28 @@ def test_the_python_beside_no_environment_is_the_one_on_the_path(scene: Scene, t
         timeout=30,
     )
     assert done.stdout.strip() == "python3"
+
+
+WAITING = """
+source "{parts}/attended.sh"
+trap 'end_attended; exit 3' INT TERM
+attended bash -c 'echo $$; exec sleep 300'
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_script_that_waits_for_a_command_ends_with_it_at_a_signal(number):
+    """SIGTERM to the script alone was heard only once the command had ended, minutes later."""
+    text = WAITING.format(parts=PROJECT / "scripts/parts")
+    with subprocess.Popen(["bash", "-euc", text], stdout=subprocess.PIPE, text=True) as script:
+        assert script.stdout is not None
+        child = int(script.stdout.readline())
+        script.send_signal(number)
+        assert script.wait(timeout=60) == 3
+        assert not psutil.pid_exists(child)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_the_code_of_what_was_waited_for(code):
+    text = f'source "{PROJECT}/scripts/parts/attended.sh"; attended bash -c "exit {code}"'
+    assert subprocess.run(["bash", "-euc", text], check=False).returncode == code
