@@ -2,8 +2,9 @@
 
 import os
 import ssl
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeAlias
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ VERSION_S = 3.0  # the cheapest question: whoever takes longer is not there
 WATCH_S = 20.0  # asked of the server, so that every watch ends by itself and is opened anew
 WATCH_SILENCE_S = 5.0  # beyond WATCH_S nothing has come and no end either: the connection is half-open
 WATCH_CONNECTIONS = 16  # six watches, each verb and check beside them
+RENEW_S = 5.0  # between two readings of refused credentials: an exec plugin may take seconds itself
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"  # set explicitly: client 37 sends a list body as merge patch
@@ -195,16 +197,19 @@ class Watch:
 
 
 class Cluster:
-    """One API server with one set of credentials. Calls block; they may be made from any thread."""
+    """One API server with one set of credentials. Calls block; they may be made from any thread.
 
-    def __init__(self, configuration: Configuration, *, in_cluster: bool = False) -> None:
-        configuration.retries = urllib3.Retry(
-            total=1, connect=1, read=1, redirect=0, status=0, allowed_methods=["GET"]
-        )  # one stale pooled connection is no outage; a write is never sent twice
-        configuration.connection_pool_maxsize = WATCH_CONNECTIONS
-        if is_loopback(urlsplit(configuration.host).hostname or ""):
-            configuration.proxy = None  # kubectl uses none there, whatever the environment says
-        self._api = ApiClient(configuration)
+    `load` reads the credentials anew. The client itself does so for a pod's own token once a minute, for an
+    exec plugin that told an expiry, never for a `tokenFile`: here a 401 makes them be read again, whatever
+    their kind, then the request goes out once more (a refused one has changed nothing).
+    """
+
+    def __init__(self, load: Callable[[], Configuration], *, in_cluster: bool = False) -> None:
+        configuration = load()
+        self._load = load
+        self._api = _api(configuration)
+        self._renewing = threading.Lock()
+        self._renewed_ns: int | None = None
         # Without its path, which is a secret on some servers: this is what reports print.
         self.server = "://".join(urlsplit(configuration.host)[:2])
         self.in_cluster = in_cluster
@@ -215,18 +220,23 @@ class Cluster:
 
         Nothing is sent yet. Raises `CredentialError`.
         """
-        configuration = Configuration()
         path = kubeconfig or os.environ.get("KUBECONFIG") or _existing(KUBE_CONFIG_DEFAULT_LOCATION)
-        try:
-            if path is None and context is None:
+        in_cluster = path is None and context is None
+
+        def load() -> Configuration:
+            configuration = Configuration()
+            if in_cluster:
                 load_incluster_config(configuration)  # type: ignore[no-untyped-call] # partly typed client
-                return cls(configuration, in_cluster=True)
-            load_kube_config(  # type: ignore[no-untyped-call] # partly typed client
-                path, context, configuration, persist_config=False
-            )
+            else:
+                load_kube_config(  # type: ignore[no-untyped-call] # partly typed client
+                    path, context, configuration, persist_config=False
+                )
+            return configuration
+
+        try:
+            return cls(load, in_cluster=in_cluster)
         except _UNREADABLE as error:
             raise CredentialError(_no_credentials(path, context, error)) from error
-        return cls(configuration)
 
     def version(self) -> Object:
         """What the server says it is: `gitVersion`, with whatever else it tells."""
@@ -403,17 +413,21 @@ class Cluster:
         read_s: float = READ_S,
     ) -> urllib3.BaseHTTPResponse:
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content_type else {})
-        request = self._api.param_serialize(
-            method,
-            path,
-            query_params=list(query),
-            header_params=headers,
-            body=body,
-            auth_settings=["BearerToken"],
-        )
-        try:
-            answer = self._api.call_api(*request, _request_timeout=(CONNECT_S, read_s))
+
+        def send(api: ApiClient) -> urllib3.BaseHTTPResponse:
+            request = api.param_serialize(
+                method, path, query_params=list(query), header_params=headers | _authorization(api), body=body
+            )
+            answer = api.call_api(*request, _request_timeout=(CONNECT_S, read_s))
             response: urllib3.BaseHTTPResponse = answer.response
+            return response
+
+        try:
+            api = self._api
+            response = send(api)
+            if response.status == 401 and self._renewed(api):
+                response.drain_conn()
+                response = send(self._api)
             if not 200 <= response.status < 300:
                 raise _error(response.status, _message(response), access)
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
@@ -421,6 +435,40 @@ class Cluster:
                 f"the API server {self.server} does not answer: {_cause(error)}"
             ) from error
         return response
+
+    def _renewed(self, refused: ApiClient) -> bool:
+        """Whether there may be other credentials than the refused ones now."""
+        with self._renewing:
+            if self._api is not refused:
+                return True  # another thread has read them
+            now_ns = time.monotonic_ns()
+            if self._renewed_ns is not None and now_ns - self._renewed_ns < RENEW_S * 1e9:
+                return False
+            self._renewed_ns = now_ns
+            try:
+                fresh = _api(self._load())
+            except _UNREADABLE:
+                return False  # such as a file that is being written: the next 401 reads it again
+            if _authorization(refused) and not _authorization(fresh):
+                return False  # a plugin failed: nobody at all is refused with other words than the old token
+            self._api = fresh
+            return True
+
+
+def _api(configuration: Configuration) -> ApiClient:
+    configuration.retries = urllib3.Retry(
+        total=1, connect=1, read=1, redirect=0, status=0, allowed_methods=["GET"]
+    )  # one stale pooled connection is no outage; a write is never sent twice
+    configuration.connection_pool_maxsize = WATCH_CONNECTIONS
+    if is_loopback(urlsplit(configuration.host).hostname or ""):
+        configuration.proxy = None  # kubectl uses none there, whatever the environment says
+    return ApiClient(configuration)
+
+
+def _authorization(api: ApiClient) -> dict[str, str]:
+    """The header of a token, without the line's end that a token file may have (as kubectl strips it)."""
+    token = api.configuration.get_api_key_with_prefix("BearerToken", "authorization")
+    return {"Authorization": token.strip()} if token else {}
 
 
 def _cause(error: BaseException) -> str:

@@ -113,8 +113,8 @@ class ScriptedServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, script: Script) -> None:
-        super().__init__(("127.0.0.1", 0), Exchange)
+    def __init__(self, script: Script, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Exchange)
         self.script = script
         self.asked: list[Asked] = []
         self.over = threading.Event()
@@ -129,9 +129,9 @@ class ScriptedServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(script: Script) -> Iterator[ScriptedServer]:
-    """The server while it runs."""
-    with ScriptedServer(script) as server:
+def serving(script: Script, port: int = 0) -> Iterator[ScriptedServer]:
+    """The server while it runs; a port of its own unless it is given one that another has left."""
+    with ScriptedServer(script, port) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -142,14 +142,14 @@ def serving(script: Script) -> Iterator[ScriptedServer]:
             thread.join()
 
 
-def write_kubeconfig(path: Path, url: str) -> str:
-    """A kubeconfig with one context `test`."""
+def write_kubeconfig(path: Path, url: str, user: Object | None = None) -> str:
+    """A kubeconfig with one context `test`; `user` is its credentials, a token unless given."""
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "test",
         "clusters": [{"name": "test", "cluster": {"server": url}}],
-        "users": [{"name": "test", "user": {"token": "secret"}}],
+        "users": [{"name": "test", "user": user or {"token": "secret"}}],
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
     }
     path.write_text(yaml.safe_dump(config))

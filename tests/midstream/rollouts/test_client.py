@@ -305,3 +305,91 @@ class TestCredentials:
         path = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1")
         monkeypatch.setenv("KUBECONFIG", path)
         assert Cluster.connect().server == "http://127.0.0.1:1"
+
+
+class TestCredentialsThatChange:
+    """The old token gets 401 from one moment on; the new one is where the old one was."""
+
+    VALID = "Bearer second"
+
+    def script(self, exchange, _):
+        if exchange.headers["Authorization"] == self.VALID:
+            exchange.answer(200, rollout(7))
+        else:
+            exchange.refuse(401, "Unauthorized")
+
+    def token_file(self, tmp_path, url):
+        file = tmp_path / "token"
+        path = write_kubeconfig(tmp_path / "config", url, {"tokenFile": str(file)})
+        return path, lambda token: file.write_text(f"{token}\n")
+
+    def exec_plugin(self, tmp_path, url):
+        file = tmp_path / "token"
+        plugin = tmp_path / "plugin"
+        plugin.write_text(
+            "#!/bin/sh\n"
+            f'test -s {file} || exit 1\nprintf \'{{"apiVersion":"client.authentication.k8s.io/v1",'
+            f'"kind":"ExecCredential","status":{{"token":"%s"}}}}\' "$(cat {file})"\n'
+        )
+        plugin.chmod(0o755)
+        user = {
+            "exec": {
+                "apiVersion": "client.authentication.k8s.io/v1",
+                "command": str(plugin),
+                "interactiveMode": "Never",
+            }
+        }
+        return write_kubeconfig(tmp_path / "config", url, user), file.write_text
+
+    def kubeconfig_itself(self, tmp_path, url):
+        path = tmp_path / "config"
+        return str(path), lambda token: write_kubeconfig(path, url, {"token": token})
+
+    @pytest.mark.parametrize("kind", ["token_file", "exec_plugin", "kubeconfig_itself"])
+    def test_a_refused_token_is_read_again(self, tmp_path, kind):
+        with serving(self.script) as server:
+            path, write = getattr(self, kind)(tmp_path, server.url)
+            write("first")
+            cluster = Cluster.connect(path)
+            write("second")
+            assert cluster.get("rollouts", "llm", "vllm") == rollout(7)
+            assert len(server.asked) == 2
+            assert cluster.merge_patch("rollouts", "llm", "vllm", {}) == rollout(7)
+            assert len(server.asked) == 3  # the new one is kept
+
+    def test_the_token_of_a_pod_too(self, tmp_path, monkeypatch):
+        token = tmp_path / "token"
+        token.write_text("first")
+        monkeypatch.setattr(self, "VALID", "bearer second", raising=False)
+
+        def load(configuration):
+            configuration.host = server.url
+            configuration.api_key["BearerToken"] = "bearer " + token.read_text()
+
+        monkeypatch.setattr(client, "load_incluster_config", load)
+        monkeypatch.setattr(client, "KUBE_CONFIG_DEFAULT_LOCATION", "/nonexistent/config")
+        monkeypatch.delenv("KUBECONFIG", raising=False)
+        with serving(self.script) as server:
+            cluster = Cluster.connect()
+            token.write_text("second")
+            assert cluster.get("rollouts", "llm", "vllm") == rollout(7)
+
+    @pytest.mark.parametrize("kind", ["token_file", "exec_plugin"])
+    def test_what_cannot_be_read_leaves_the_servers_own_words(self, tmp_path, kind):
+        with serving(self.script) as server:
+            path, write = getattr(self, kind)(tmp_path, server.url)
+            write("first")
+            cluster = Cluster.connect(path)
+            (tmp_path / "token").unlink()
+            with pytest.raises(CredentialError, match="401 Unauthorized"):
+                cluster.get("rollouts", "llm", "vllm")
+
+    def test_a_token_that_stays_refused_is_not_read_for_each_request(self, tmp_path):
+        with serving(self.script) as server:
+            path, write = self.token_file(tmp_path, server.url)
+            write("first")
+            cluster = Cluster.connect(path)
+            for _ in range(3):
+                with pytest.raises(CredentialError):
+                    cluster.get("rollouts", "llm", "vllm")
+            assert len(server.asked) == 4
