@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import msgspec
+
 from midstream.rollouts.client import (
     WATCH_S,
     Cluster,
@@ -33,6 +35,7 @@ NS_PER_S = 1_000_000_000
 LATE_NS = NS_PER_S  # a watch that resumes sooner than this has hidden nothing worth telling
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
+FIRST_LIST = "first list"
 
 _NO_ACCESS = (ForbiddenError, CredentialError, NotFoundError, InvalidError)
 
@@ -60,10 +63,10 @@ class _Line:
         self.kind = kind
         self.version: str | None = None  # to watch from; None: list first
         self.listed_ns: int | None = None  # request of the last list
-        self.known_ns = 0  # until then nothing can have gone unseen
+        self.known_ns = time.monotonic_ns()  # until then nothing can have gone unseen
         self.opened = False  # at least once
         self.pause_s = FIRST_PAUSE_S
-        self.why = "first list"  # why the next connection is opened
+        self.why = FIRST_LIST  # why the next connection is opened
 
 
 class RolloutWatcher:
@@ -97,6 +100,7 @@ class RolloutWatcher:
         self._gaps: list[WatchGap] = []
         self._sightings: dict[str, Sightings] = defaultdict(Sightings)
         self._told: Counter[_Place] = Counter()
+        self._away: dict[str, _Line] = {}  # kinds that are not seen now
         self._timeline: Timeline | None = None  # of the present notes; None: they have grown
 
     def run_kind(self, kind: str, stop: Stop) -> None:
@@ -107,19 +111,10 @@ class RolloutWatcher:
         outlived: expired credentials can be renewed, an API server can come back.
         """
         line = _Line(kind)
-        while not stop.is_set():
-            try:
-                self._follow(line, stop)
-            except GoneError as error:
-                line.version = None
-                self._pause(line, str(error), stop)
-            except _NO_ACCESS as error:
-                if not line.opened:
-                    return self._give_up(kind, error)
-                self._pause(line, str(error), stop)
-            except UnreachableError as error:
-                self._pause(line, str(error), stop)
-        return None
+        try:
+            self._run(line, stop)
+        finally:
+            self._note_end(line)
 
     def look(self, kind: str, name: str) -> Object | None:
         """Read one object now: when it has not changed, its next change is known to be later than this."""
@@ -168,14 +163,31 @@ class RolloutWatcher:
             return self._sightings[kind].has_listed
 
     def timeline(self) -> Timeline:
-        """The marks, cutovers, gaps, events that the notes show at this moment."""
+        """The marks, cutovers, gaps, events that the notes show at this moment, open gaps to this moment."""
         with self._lock:
-            return self._read()
+            read = self._read()
+            return msgspec.structs.replace(read, gaps=(*read.gaps, *self._open_gaps()))
 
     def log(self) -> WatchLog:
         """All notes, to be stored."""
         with self._lock:
-            return self._log()
+            log = self._log()
+            return msgspec.structs.replace(log, gaps=(*log.gaps, *self._open_gaps()))
+
+    def _run(self, line: _Line, stop: Stop) -> None:
+        while not stop.is_set():
+            try:
+                self._follow(line, stop)
+            except GoneError as error:
+                line.version = None
+                self._pause(line, str(error), stop)
+            except _NO_ACCESS as error:
+                if not line.opened:
+                    return self._give_up(line, error)
+                self._pause(line, str(error), stop)
+            except UnreachableError as error:
+                self._pause(line, str(error), stop)
+        return None
 
     def _follow(self, line: _Line, stop: Stop) -> None:
         if line.version is None:
@@ -197,7 +209,7 @@ class RolloutWatcher:
         asked_ns = time.monotonic_ns()
         listing = self._cluster.list(line.kind, self._namespace, **self._selectors(line.kind))
         seen_ns = time.monotonic_ns()
-        if line.listed_ns is not None:
+        if line.why != FIRST_LIST:
             self._note_gap(line, seen_ns, line.why)
         line.pause_s = FIRST_PAUSE_S
         line.version, line.listed_ns, line.known_ns = listing.resource_version, asked_ns, seen_ns
@@ -248,6 +260,7 @@ class RolloutWatcher:
             line.known_ns = opened_ns
         line.opened, line.pause_s = True, FIRST_PAUSE_S
         with self._lock:
+            self._away.pop(line.kind, None)
             self._connects.append(Connect(kind=line.kind, at_ns=opened_ns, why=line.why))
             self._timeline = None
 
@@ -256,17 +269,27 @@ class RolloutWatcher:
             self._gaps.append(WatchGap(kind=line.kind, from_ns=line.known_ns, to_ns=until_ns, why=why))
             self._timeline = None
 
+    def _note_end(self, line: _Line) -> None:
+        """Nobody looks any more: what went unseen until now stays on record, what comes is no gap."""
+        with self._lock:
+            if self._away.pop(line.kind, None) is not None:
+                self._gaps += _unseen(line)
+                self._timeline = None
+
     def _pause(self, line: _Line, why: str, stop: Stop) -> None:
-        line.why = why
+        with self._lock:
+            line.why = why
+            self._away[line.kind] = line
         stop.wait(line.pause_s)
         line.pause_s = min(2 * line.pause_s, LONGEST_PAUSE_S)
 
-    def _give_up(self, kind: str, error: ClusterError) -> None:
-        if kind not in OPTIONAL_KINDS:
+    def _give_up(self, line: _Line, error: ClusterError) -> None:
+        if line.kind not in OPTIONAL_KINDS:
             raise error
         with self._lock:
+            self._away.pop(line.kind, None)
             at_ns = time.monotonic_ns()
-            self._connects.append(Connect(kind=kind, at_ns=at_ns, why=f"not watched: {error}"))
+            self._connects.append(Connect(kind=line.kind, at_ns=at_ns, why=f"not watched: {error}"))
             self._timeline = None
 
     def _selectors(self, kind: str) -> dict[str, str]:
@@ -304,6 +327,9 @@ class RolloutWatcher:
             self._timeline = read_timeline(self._log())
         return self._timeline
 
+    def _open_gaps(self) -> list[WatchGap]:
+        return [gap for line in self._away.values() for gap in _unseen(line)]
+
     def _log(self) -> WatchLog:
         return WatchLog(
             rollout=self._rollout,
@@ -312,6 +338,15 @@ class RolloutWatcher:
             connects=tuple(self._connects),
             gaps=tuple(self._gaps),
         )
+
+
+def _unseen(line: _Line) -> list[WatchGap]:
+    """What of a kind has gone unseen until now, once it is long enough to tell."""
+    now_ns = time.monotonic_ns()
+    if now_ns - line.known_ns <= LATE_NS:
+        return []
+    why = f"{line.why}; not seen again"
+    return [WatchGap(kind=line.kind, from_ns=line.known_ns, to_ns=now_ns, why=why)]
 
 
 def _slim(item: Object) -> Object:

@@ -174,6 +174,70 @@ def test_an_api_server_away_is_a_gap_though_nothing_was_lost(start, monkeypatch)
     assert timeline.gaps[0].length_ns > 100_000_000
 
 
+def test_a_server_that_is_gone_then_back_on_its_port_is_found_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(watcher, "LATE_NS", 100_000_000)
+    monkeypatch.setattr(client, "WATCH_SILENCE_S", 0.2)
+    first = Services([(5, [stable(OLD, 5)])], [])
+    stop = threading.Event()
+    with serving(first) as server:
+        port = server.server_address[1]
+        cluster = Cluster.connect(write_kubeconfig(tmp_path / "config", server.url))
+        found = RolloutWatcher(cluster, "llm", "vllm", watch_s=0.1)
+        found.feed(LISTED_ROLLOUT)
+        thread = threading.Thread(target=found.run_kind, args=("services", stop))
+        thread.start()
+        until(lambda: found.timeline().connects)
+    try:
+        until(lambda: any("not seen again" in gap.why for gap in found.timeline().gaps))
+        with serving(Services([], [watch_of(SWITCH)]), port):
+            until(lambda: found.timeline().cutovers)
+            gaps = found.timeline().gaps
+            stop.set()
+    finally:
+        stop.set()
+        thread.join(DEADLINE_S)
+    assert all("nothing lost" in gap.why for gap in gaps)
+    assert "connection refused" in gaps[-1].why
+    assert found.timeline().connects[1].why in gaps[-1].why
+
+
+@pytest.mark.parametrize(
+    "watches",
+    [
+        pytest.param([watch_of(then="cut"), *[refuse(503)] * 400], id="a watch that ended"),
+        pytest.param([watch_of(then="cut"), *[refuse(401)] * 400], id="credentials that expired"),
+        pytest.param([watch_of(then="hold"), *[refuse(503)] * 400], id="a half-open watch"),
+    ],
+)
+def test_a_watch_that_never_comes_back_is_a_gap_to_the_end(start, monkeypatch, watches):
+    monkeypatch.setattr(watcher, "LATE_NS", 100_000_000)
+    monkeypatch.setattr(watcher, "LONGEST_PAUSE_S", 0.1)
+    with start(Services([(5, [stable(OLD, 5)])], watches)) as (found, _):
+        until(lambda: found.timeline().gaps)
+        [early] = found.timeline().gaps
+        until(lambda: found.timeline().gaps[-1].to_ns > early.to_ns)
+        assert found.timeline().gaps[-1].from_ns == early.from_ns
+        assert found.log().gaps[-1].to_ns > early.to_ns
+    ended_ns = time.monotonic_ns()
+    [gap] = found.timeline().gaps
+    assert "not seen again" in gap.why
+    assert early.to_ns < gap.to_ns < ended_ns
+    assert found.log().gaps == (gap,) == found.timeline().gaps  # it has ended with the watching
+
+
+def test_a_first_list_that_came_late_left_the_time_before_it_unseen(start, monkeypatch):
+    lists = Services([(5, [stable(OLD, 5)])], [])
+    refused = [refuse(503)] * 2
+
+    def script(exchange: Exchange, asked: Asked) -> None:
+        refused.pop()(exchange) if refused else lists(exchange, asked)
+
+    with start(script) as (found, _):
+        until(lambda: found.timeline().connects)
+        [gap] = found.timeline().gaps
+    assert "503" in gap.why
+
+
 def test_every_connection_is_on_the_timeline_with_its_reason(start):
     script = Services([(5, [stable(OLD, 5)])], [watch_of(SWITCH), watch_of(then="cut")])
     with start(script) as (found, _):
