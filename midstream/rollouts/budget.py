@@ -87,7 +87,8 @@ def read_budget(rollout: Object) -> DrainBudget:
 
 def scale_down_delay(rollout: Object) -> Reading:
     """From the cutover to the old ReplicaSet's end; None: 0 in the spec, which means never."""
-    told = rollout["spec"].get("strategy", {}).get("blueGreen", {}).get("scaleDownDelaySeconds")
+    blue_green = (rollout["spec"].get("strategy") or {}).get("blueGreen") or {}
+    told = blue_green.get("scaleDownDelaySeconds")
     where = "spec.strategy.blueGreen.scaleDownDelaySeconds"
     if told is None:
         return Reading(SCALE_DOWN_DELAY_S, f"Argo default, no {where}")
