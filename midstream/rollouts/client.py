@@ -65,6 +65,11 @@ KINDS: dict[str, Kind] = {
     "namespaces": Kind("", "v1", namespaced=False),
     "deployments": Kind("apps", "v1"),
     "daemonsets": Kind("apps", "v1"),
+    "statefulsets": Kind("apps", "v1"),
+    "horizontalpodautoscalers": Kind("autoscaling", "v2"),
+    "resourcequotas": Kind("", "v1"),
+    "analysistemplates": Kind("argoproj.io", "v1alpha1"),
+    "clusteranalysistemplates": Kind("argoproj.io", "v1alpha1", namespaced=False),
 }
 
 REHEARSAL_MARK = "midstream-rehearsal"  # in the API server's /version: the one sign of a rehearsal
