@@ -110,7 +110,7 @@ def pre_stop(pod_spec: Object) -> Reading:
     hook = (serving_container(pod_spec).get("lifecycle") or {}).get("preStop") or {}
     if not hook:
         return Reading(0.0, "no preStop")
-    if "sleep" in hook:
+    if hook.get("sleep"):
         return Reading(float(hook["sleep"]["seconds"]), "lifecycle.preStop.sleep")
     command = (hook.get("exec") or {}).get("command")
     if command is None:

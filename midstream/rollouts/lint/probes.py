@@ -82,7 +82,7 @@ def _asks(probe: Object) -> str | None:
     """What a probe asks that says nothing of the model; None for what may."""
     if "tcpSocket" in probe:
         return "tcpSocket: that a port is open"
-    if "httpGet" in probe:
+    if probe.get("httpGet"):
         path = str(probe["httpGet"].get("path") or "/").partition("?")[0]
         return None if (path.rstrip("/") or "/") in MODEL_PATHS else f"GET {path}"
     return None

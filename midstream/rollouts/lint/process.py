@@ -54,7 +54,7 @@ def no_program_for_pre_stop(case: Case) -> Iterator[Finding]:
 def sleep_unknown_to_kubernetes(case: Case) -> Iterator[Finding]:
     """Needs the cluster's version."""
     hook = (case.container.get("lifecycle") or {}).get("preStop") or {}
-    if "sleep" in hook and case.kubernetes is not None and case.kubernetes < SLEEP_ACTION:
+    if hook.get("sleep") and case.kubernetes is not None and case.kubernetes < SLEEP_ACTION:
         version = ".".join(map(str, case.kubernetes))
         yield error(
             f"preStop.sleep on Kubernetes {version}, which has it from 1.30 on",

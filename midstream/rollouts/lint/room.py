@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from midstream.rollouts.lint.case import DEPLOYMENT, Case, Object
 from midstream.rollouts.lint.finding import Finding, error, warning
 
+DEFAULT_SURGE = 0.25  # Kubernetes' default of maxSurge, rounded up
+
 _POWERS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 _POWERS |= {f"{letter}i": 1024 ** (power + 1) for power, letter in enumerate("KMGTPE")}
 _QUANTITY = re.compile(r"([0-9.]+(?:[eE][-+]?[0-9]+)?)([A-Za-z]*)")
@@ -60,7 +62,9 @@ def extra_pods(case: Case) -> int:
         return case.replicas
     if case.kind != DEPLOYMENT or (case.spec.get("strategy") or {}).get("type") == "Recreate":
         return 0
-    surge = ((case.spec.get("strategy") or {}).get("rollingUpdate") or {}).get("maxSurge", "25%")
+    surge = ((case.spec.get("strategy") or {}).get("rollingUpdate") or {}).get("maxSurge")
+    if surge is None:
+        return math.ceil(case.replicas * DEFAULT_SURGE)
     if isinstance(surge, str) and surge.endswith("%"):
         return math.ceil(case.replicas * float(surge[:-1]) / 100)
     return int(surge)

@@ -14,7 +14,7 @@ from tests.k8s.manifests import OVERLAYS, ROOT, as_written, build, needs_kubectl
 EDITS = yaml.safe_load((Path(ROOT) / "tests/fixtures/lint/edits.yaml").read_text())
 OTHER_KINDS = {
     "Deployment": {"apiVersion": "apps/v1", "spec": {"strategy": {"type": "RollingUpdate"}}},
-    "StatefulSet": {"apiVersion": "apps/v1", "spec": {"replicas": 2, "strategy": None}},
+    "StatefulSet": {"apiVersion": "apps/v1", "spec": {"replicas": 2, "strategy": {}}},
 }
 
 
@@ -52,6 +52,21 @@ def test_every_rule_has_a_manifest():
 @pytest.mark.parametrize("kind", ["Rollout", *OTHER_KINDS])
 def test_base_is_clean_as_any_kind(kind):
     assert found({"kind": kind, "breaks": []}, is_mended=False) == []
+
+
+NULLS = {
+    "httpGet": "/spec/template/spec/containers/0/readinessProbe/httpGet",
+    "preStop.sleep": "/spec/template/spec/containers/0/lifecycle/preStop/sleep",
+    "lifecycle": "/spec/template/spec/containers/0/lifecycle",
+    "strategy": "/spec/strategy",
+    "replicas": "/spec/replicas",
+}
+
+
+@pytest.mark.parametrize("kind", ["Rollout", *OTHER_KINDS])
+@pytest.mark.parametrize("path", NULLS.values(), ids=NULLS)
+def test_a_null_is_as_good_as_nothing(kind, path):
+    found({"kind": kind, "breaks": [{"op": "replace", "path": path, "value": None}]}, is_mended=False)
 
 
 @needs_kubectl
