@@ -57,7 +57,7 @@ verify: $(CLUSTER_READY) ## preflight, smoke, load, verdict; PROMOTE=1: under a 
 update: $(CLUSTER_READY) ## a new revision in the preview: IMAGE=... or MODEL=...; PROMOTE=1, UNDO=1
 	@scripts/update.sh $(ARGS)
 
-port-forward: $(CLUSTER_READY) ## one pod on LOCAL_PORT=8000, for a look: not for a promotion
+port-forward: $(CLUSTER_READY) ## the stable Service on LOCAL_PORT=8000, across promotions
 	@scripts/port_forward.sh $(ARGS)
 
 logs: $(CLUSTER_READY) ## what all pods wrote, FOLLOW=1

@@ -15,6 +15,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "cluster": Command("midstream.cluster_command", "what a cluster lacks for a deployment, for a test"),
+    "forward": Command("midstream.forward_command", "a Service on a port of this machine, pods as they come"),
     "lint": Command("midstream.lint_command", "what in a workload's manifest cuts streams at an update"),
     "on-rehearsal": Command(
         "midstream.on_rehearsal_command", "another command, with a rehearsal in the place of your cluster"

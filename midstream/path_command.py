@@ -22,7 +22,7 @@ def _run(prog: str, given: argparse.Namespace) -> int:
     try:
         path = find_path(cluster, name.namespace, service)
     except NoPathError as error:
-        forward = f"kubectl port-forward -n {name.namespace} service/{service} 8000"
+        forward = f"python -m midstream forward {name.namespace}/{service}"
         command = forward if given.preview else "make port-forward"
         mend = f"type `{command}` in another terminal, then give TARGET_HOST=http://127.0.0.1:8000"
         return ended(prog, f"{error.seen}: {mend}", EXIT_USAGE)

@@ -243,6 +243,35 @@ class Cluster:
         except _UNREADABLE as error:
             raise CredentialError(_no_credentials(path, context, error)) from error
 
+    @property
+    def configuration(self) -> Configuration:
+        """Where the server is and whom to trust; it holds secrets."""
+        configuration: Configuration = self._api.configuration
+        return configuration
+
+    def tls(self) -> ssl.SSLContext:
+        """A context that trusts and shows what every request does. Raises `CredentialError`."""
+        given = self.configuration
+        context = urllib3.util.ssl_.create_urllib3_context()
+        if not given.verify_ssl:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            if given.ssl_ca_cert or given.ca_cert_data:
+                context.load_verify_locations(given.ssl_ca_cert, cadata=given.ca_cert_data)
+            else:
+                context.load_default_certs()
+            if given.cert_file:
+                context.load_cert_chain(given.cert_file, given.key_file)
+        except OSError as error:
+            raise CredentialError(f"the certificates of {self.server} cannot be used: {error}") from error
+        return context
+
+    def authorization(self) -> dict[str, str]:
+        """The header that every request carries, with a token that is valid now; it is a secret."""
+        headers: dict[str, str] = {}
+        self._api.update_params_for_auth(headers, [], ["BearerToken"], "", "GET", None)
+        return headers
+
     def version(self) -> Object:
         """What the server says it is: `gitVersion`, with whatever else it tells."""
         return self._json("GET", "/version", Access("get", "", "version", ""), read_s=VERSION_S)

@@ -69,7 +69,7 @@ def _candidates(cluster: Cluster, service: Object) -> Iterator[ServicePath]:
 
 
 def _in_cluster(service: Object) -> ServicePath:
-    metadata, port = service["metadata"], _port(service)
+    metadata, port = service["metadata"], http_port(service)
     host = f"{metadata['name']}.{metadata['namespace']}.svc"
     return ServicePath(
         _url(host, port["port"], port),
@@ -79,7 +79,7 @@ def _in_cluster(service: Object) -> ServicePath:
 
 
 def _load_balancers(service: Object) -> Iterator[ServicePath]:
-    port, name = _port(service), service["metadata"]["name"]
+    port, name = http_port(service), service["metadata"]["name"]
     for ingress in (service.get("status", {}).get("loadBalancer") or {}).get("ingress") or []:
         host = ingress.get("hostname") or ingress["ip"]
         yield ServicePath(
@@ -90,7 +90,7 @@ def _load_balancers(service: Object) -> Iterator[ServicePath]:
 
 
 def _node_ports(cluster: Cluster, service: Object) -> Iterator[ServicePath]:
-    port, name = _port(service), service["metadata"]["name"]
+    port, name = http_port(service), service["metadata"]["name"]
     if "nodePort" not in port:
         return
     for host in _node_addresses(cluster):
@@ -117,7 +117,7 @@ def _node_addresses(cluster: Cluster) -> list[str]:
     return list(dict.fromkeys([*ranked, urlsplit(cluster.server).hostname or ""]))
 
 
-def _port(service: Object) -> Object:
+def http_port(service: Object) -> Object:
     """The port named for HTTP, else the first."""
     ports: list[Object] = service["spec"]["ports"]
     return next((port for port in ports if str(port.get("name", "")).startswith("http")), ports[0])

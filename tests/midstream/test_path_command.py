@@ -30,7 +30,7 @@ NO_WAY = {
     "ClusterIP of the preview": (
         rollout(),
         ["--preview"],
-        f"`kubectl port-forward -n llm service/vllm-preview 8000` in another terminal, {FORWARD}",
+        f"`python -m midstream forward llm/vllm-preview` in another terminal, {FORWARD}",
     ),
     "canary": (CANARY, [], "names no active Service"),
 }

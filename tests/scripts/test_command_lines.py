@@ -22,7 +22,7 @@ def served(stage: Stage) -> Stage:
     stage.answer("get rollouts.* go-template=.*matchLabels", LABELS)
     stage.answer("get rollouts.* go-template=.*activeService", "vllm-stable")
     stage.answer("^kubectl .*get pods", "pod/vllm-1\n")
-    stage.answer("^kubectl .*(logs|port-forward) ", "")
+    stage.answer("^kubectl .*logs ", "")
     return stage
 
 
@@ -65,7 +65,11 @@ def served(stage: Stage) -> Stage:
         ),
         ("logs.sh", {}, f"logs -l {LABELS} --all-containers --prefix --tail 200 --max-log-requests 50$"),
         ("logs.sh --lines 5", {"FOLLOW": "1"}, "--tail 5 --max-log-requests 50 --follow$"),
-        ("port_forward.sh --port 18765", {}, "-n llm-serving port-forward service/vllm-stable 18765:8000$"),
+        (
+            "port_forward.sh --port 18765",
+            {"CONTEXT": "there"},
+            "midstream forward llm-serving/vllm-stable --port 18765 --context there$",
+        ),
     ],
 )
 def test_it_ends_as_the_program_that_does_it(served, command, environ, asked) -> None:
@@ -137,7 +141,7 @@ def test_bad_input_is_one_line_and_nothing_is_done(served, command, environ, sai
     ended = served.run(script, *arguments)
     assert ended.code == 2
     assert re.fullmatch(rf"{script}: .*{said}.*\n", ended.err)
-    assert not served.asked("python -P|port-forward|logs")
+    assert not served.asked("python -P|logs")
 
 
 NEED_A_CLUSTER = (

@@ -1,0 +1,1 @@
+"""A Service on a port of this machine, through the API server."""
