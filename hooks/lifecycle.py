@@ -23,6 +23,7 @@ from hooks.planning import load_plan, plan_page, with_counted_prompts
 from hooks.progress import SHOW_S, Progress
 from hooks.promotion import Promotion
 from hooks.read_settings import read_settings
+from hooks.run_lock import keep_lock, take_lock
 from hooks.session import Session, keep_session
 from hooks.settings import Mode, Settings
 from hooks.tested import StartError, find_tested
@@ -69,6 +70,7 @@ class Lifecycle:
         self._stopped = Event()  # the streams have ended
         self._concluded = Event()
         self._watch: gevent.Greenlet | None = None  # of the rehearsal, if there is one
+        self._lock_kept: gevent.Greenlet | None = None  # renews the run lock, if there is one
         self._signals: list[object] = []
 
     def on_init(self, environment: Environment, **_: object) -> None:
@@ -82,6 +84,10 @@ class Lifecycle:
             refuse(str(error), EXIT_UNKNOWN)
         keep_session(self._session)
         self._session.on_crash(self._quit)
+        if self._session.lock is not None:
+            self._lock_kept = self._session.spawn(
+                "run lock", partial(keep_lock, self._session.lock, self._on_lock_lost)
+            )
         self._catch_signals()
 
     def on_test_start(self, environment: Environment, **_: object) -> None:
@@ -137,6 +143,10 @@ class Lifecycle:
         session.progress.close()
         if session.promotion is not None:
             session.promotion.stop()
+        if session.lock is not None:
+            if self._lock_kept is not None:
+                self._lock_kept.kill()
+            session.lock.release()
         if session.tested.rehearsal is not None:
             if self._watch is not None:
                 self._watch.kill()
@@ -156,6 +166,10 @@ class Lifecycle:
 
     def _begin(self) -> None:
         session = self._need_session()
+        if session.stop_reason:  # before its start: in the web UI that can be long after init
+            session.progress.say(f"not begun: {session.stop_reason}")
+            self._quit()
+            return
         session.spawn("lateness", session.lateness.run)
         if session.settings.api_key_command is not None:
             session.spawn(
@@ -202,6 +216,15 @@ class Lifecycle:
         self._report = verdict.conclude(session)
         if session.promotion is not None:
             session.promotion.stop()
+
+    def _on_lock_lost(self, why: str) -> None:
+        """Somebody else may change the Rollout from now on: what follows would not be this test's doing."""
+        session = self._need_session()
+        session.progress.say(why)
+        if not session.stop_reason and not self._stopping:
+            session.stop_reason = why
+            session.next_step = "see who else tests or removes this Rollout, then run it again"
+            self._quit()
 
     def _note_run_time(self, session: Session) -> None:
         """Locust says nobody why it stops; only its own -t is left when nothing else was noted."""
@@ -286,6 +309,7 @@ def _prepare(environment: Environment) -> Session:
         if folder is None:
             sys.stdout.write(page_text(plan_page(settings, scenarios, tested, plan)))
             sys.exit(0)
+        lock = take_lock(settings, tested.rollout)
     except BaseException:
         if tested.rehearsal is not None:
             tested.rehearsal.stop()
@@ -293,7 +317,7 @@ def _prepare(environment: Environment) -> Session:
     progress.say(f"target {tested.subject.target} ({tested.subject.path}), model {tested.model}")
     for finding in plan.findings:
         progress.say(f"plan: {finding}")
-    return Session(
+    session = Session(
         environment=environment,
         settings=settings,
         scenarios=scenarios,
@@ -303,6 +327,8 @@ def _prepare(environment: Environment) -> Session:
         folder=folder,
         progress=progress,
     )
+    session.lock = lock
+    return session
 
 
 def _refuse_distributed(parsed: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from midstream.planner.wish import Server, Wish
 from midstream.preview import PREVIEW_TOKENS
 from midstream.promotion import Plan
 from midstream.reports.plan_page import PlanPage, VerbAccess
-from midstream.rollouts.preflight import needed_access
+from midstream.rollouts.preflight import lock_access, needed_access, verb_access
 from midstream.scenarios import Ask, Scenarios
 from midstream.streams.prompt_length import QuestionSource, prompt_tokens
 
@@ -149,7 +149,8 @@ def _access(settings: Settings, rollout: WatchedRollout) -> tuple[VerbAccess, ..
     """What each verb of this test needs; preflight has asked for all of it."""
     watching = needed_access(rollout.namespace, frozenset())
     each = [
-        VerbAccess(verb, needed_access(rollout.namespace, frozenset({verb}))[len(watching) :])
+        VerbAccess(verb, verb_access(rollout.namespace, frozenset({verb})))
         for verb in sorted(verbs_of(settings))
     ]
-    return (VerbAccess("watch", watching), *each)
+    locks = [VerbAccess("run lock", lock_access(rollout.namespace))] if each else []
+    return (VerbAccess("watch", watching), *each, *locks)

@@ -17,6 +17,7 @@ from hooks.promotion import Promotion
 from hooks.settings import Settings
 from hooks.tested import Tested
 from midstream.planner.load_plan import LoadPlan
+from midstream.rollouts.lease import RunLock
 from midstream.rollouts.timeline import Timeline
 from midstream.scenarios import Scenarios
 from midstream.streams.reactor import Reactor
@@ -54,6 +55,8 @@ class Session:
         self.started_ns = time.monotonic_ns()
         self.crash = ""
         self.stop_reason = ""  # why it was stopped from outside; empty: by its own end
+        self.next_step = ""  # what to do after that
+        self.lock: RunLock | None = None  # while the Rollout is ours to change
         self.verdict: Verdict | None = None
         self._on_crash: Callable[[], None] = lambda: None
 

@@ -122,7 +122,9 @@ def _script_end(session: Session) -> ScriptEnd:
     if script is not None and script.end is not None:
         return script.end
     if session.stop_reason:
-        return ScriptEnd(state=state, reason=session.stop_reason, interrupted=True)
+        return ScriptEnd(
+            state=state, reason=session.stop_reason, interrupted=True, next_step=session.next_step
+        )
     if session.settings.mode is Mode.PLAIN:
         return ScriptEnd(state=State.DONE, reason="", finished=True)
     return ScriptEnd(state=state, reason="the test was stopped from outside", interrupted=True)

@@ -106,6 +106,7 @@ class ScriptEnd(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool = False  # stopped from outside: -t, Ctrl-C, SIGTERM, UI
     baseline_failed: bool = False
     crash: str = ""  # a part of ours failed; the exception in one line
+    next_step: str = ""  # what to do, where the reason itself tells it better than the state
 
 
 UNNOTED_DELAY_NS = 100_000_000  # our loop can be late by so much before it makes a spell

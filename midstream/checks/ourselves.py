@@ -45,7 +45,7 @@ def script(run: Run, _: Cohorts) -> Answer:
     observed = f"stopped in {end.state}"
     if is_unfit(run):
         return Answer(Status.NOT_EXAMINED, observed, limit, "an unfit revision is not promoted")
-    next_step = "let the test run to its end (-t is only an upper limit)"
+    next_step = end.next_step or "let the test run to its end (-t is only an upper limit)"
     if not end.interrupted:
         did = [event.what for event in run.timeline.events if event.what in _NEXT_AFTER]
         of_itself = bool(did) and not run.timeline.cutovers

@@ -70,6 +70,7 @@ KINDS: dict[str, Kind] = {
     "resourcequotas": Kind("", "v1"),
     "analysistemplates": Kind("argoproj.io", "v1alpha1"),
     "clusteranalysistemplates": Kind("argoproj.io", "v1alpha1", namespaced=False),
+    "leases": Kind("coordination.k8s.io", "v1"),
 }
 
 REHEARSAL_MARK = "midstream-rehearsal"  # in the API server's /version: the one sign of a rehearsal
@@ -366,6 +367,17 @@ class Cluster:
         """Apply JSON patch operations; a failed `test` raises `InvalidError`."""
         return self._patch(kind, namespace, name, list(operations))
 
+    def create(self, kind: str, item: Object) -> Object:
+        """Make an object in its namespace; `ConflictError` when there is one of that name."""
+        path = KINDS[kind].path(kind, item["metadata"]["namespace"])
+        return self._write("POST", path, _access("create", kind, item["metadata"]["namespace"]), item)
+
+    def replace(self, kind: str, item: Object) -> Object:
+        """Store another state of an object that was read; `ConflictError` when it has changed since."""
+        namespace, name = item["metadata"]["namespace"], item["metadata"]["name"]
+        path = KINDS[kind].path(kind, namespace, name)
+        return self._write("PUT", path, _access("update", kind, namespace), item)
+
     def delete(self, kind: str, namespace: str, name: str, *, grace_s: int) -> None:
         """Delete an object; a pod is killed at once with a grace of 0. `NotFoundError` when it is gone."""
         query = [("gracePeriodSeconds", str(grace_s))]
@@ -394,6 +406,9 @@ class Cluster:
             content_type="application/json",
         )
         return bool(review.get("status", {}).get("allowed", False))
+
+    def _write(self, method: str, path: str, access: Access, item: Object) -> Object:
+        return self._json(method, path, access, body=item, content_type="application/json")
 
     def _patch(
         self,

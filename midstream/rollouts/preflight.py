@@ -58,20 +58,33 @@ def preflight(cluster: Cluster, namespace: str, name: str, verbs: frozenset[str]
 
 
 def needed_access(namespace: str, verbs: frozenset[str]) -> tuple[Access, ...]:
-    """What RBAC has to allow for these verbs, watching included."""
+    """What RBAC has to allow for these verbs, watching and the run lock included."""
     reads = [
         Access(verb, KINDS[kind].group, kind, namespace)
         for kind in WATCHED_KINDS
         if kind not in OPTIONAL_KINDS
         for verb in ("get", "list", "watch")
     ]
+    locks = lock_access(namespace) if verbs else ()
+    return (*reads, *verb_access(namespace, verbs), *locks)
+
+
+def verb_access(namespace: str, verbs: frozenset[str]) -> tuple[Access, ...]:
+    """What these verbs write."""
     writes = [
         Access("patch", "argoproj.io", resource, namespace)
         for resource, needing in (("rollouts/status", STATUS_VERBS), ("rollouts", SPEC_VERBS))
         if verbs & needing
     ]
     deletes = [Access("delete", "", "pods", namespace)] if PROVE in verbs else []
-    return (*reads, *writes, *deletes)
+    return (*writes, *deletes)
+
+
+def lock_access(namespace: str) -> tuple[Access, ...]:
+    """What the run lock takes, which every test that changes the Rollout holds."""
+    return tuple(
+        Access(verb, "coordination.k8s.io", "leases", namespace) for verb in ("get", "create", "update")
+    )
 
 
 def subject_images(cluster: Cluster, namespace: str, rollout: Object, revision: str) -> Image:

@@ -146,8 +146,9 @@ def test_the_page_lists_what_each_verb_needs():
     given = settings(sigterm_streams=0, prove=True)
     page = plan_page(given, SCENARIOS, TESTED, load_plan(given, SCENARIOS, TESTED))
     needs = {entry.verb: [(each.verb, each.resource) for each in entry.access] for entry in page.access}
-    assert list(needs) == ["watch", "promote", "prove", "set-image"]
+    assert list(needs) == ["watch", "promote", "prove", "set-image", "run lock"]
     assert needs["promote"] == [("patch", "rollouts/status")]
+    assert needs["run lock"] == [("get", "leases"), ("create", "leases"), ("update", "leases")]
     assert needs["set-image"] == [("patch", "rollouts")]
     assert needs["prove"] == [("delete", "pods")]
     assert ("watch", "rollouts") in needs["watch"]

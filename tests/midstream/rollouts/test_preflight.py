@@ -49,7 +49,7 @@ def test_a_cluster_at_rest_passes_every_check():
         pytest.param(
             shelf(denied=frozenset({"rollouts/status"})),
             "access",
-            "1 of 14 permissions",
+            "1 of 17 permissions",
             'resources: ["rollouts/status"], verbs: ["patch"]',
             id="RBAC",
         ),
