@@ -9,7 +9,8 @@ usage: port_forward.sh [--port PORT] [--namespace NS] [--rollout NAME] [--contex
 
 http://127.0.0.1:PORT (8000) leads to the Rollout's stable Service through the API server: each new connection
 to a pod that is ready then, so that it survives a promotion. What stands in front of the Service is passed by,
-and a pod's end of a connection comes up to 1 s late. Ctrl-C ends it.
+and a pod's end of a connection comes up to 1 s late. A tunnel that is cut looks like a reset by the server: for a
+verdict reach the Service itself. Ctrl-C ends it.
 
 variables: LOCAL_PORT (8000), NAMESPACE (llm-serving), ROLLOUT (vllm), CONTEXT, REHEARSAL=1
 exit code: 0 ended, 2 the command is wrong, no cluster answers or allows it, or the port is taken
